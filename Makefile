@@ -1,0 +1,58 @@
+# make demo    set up, build, install and recognise the shipped sounds
+# make test    the whole test suite: pytest and the C++ tests
+# make bench   measure, and write docs/performance.md
+# make lint    ruff, mypy, clang-format
+# make clean   remove what the other targets made
+#
+# Everything goes into .venv and build/; nothing has to be activated. PYTHON=python3.12 picks another
+# Python, TORCH=no leaves PyTorch out of `make test` (the tests that need it are skipped).
+PYTHON ?= python3
+TORCH ?= yes
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
+  $(shell find csrc python -type f -not -path '*/__pycache__/*')
+
+.DELETE_ON_ERROR:
+.PHONY: demo test bench lint clean
+
+demo: $(STAMPS)/install
+	$(BIN)/bifast demo
+
+test: $(STAMPS)/test-$(TORCH)
+	$(BIN)/python -m pytest tests
+	tools/native_tests.sh build/native
+
+bench: $(STAMPS)/bench
+	tools/bench.sh $(BIN)
+
+lint: $(STAMPS)/lint
+	tools/lint.sh $(BIN)
+
+clean:
+	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+$(STAMPS)/venv: tools/make_venv.sh
+	tools/make_venv.sh $(PYTHON) $(VENV)
+	@mkdir -p $(@D) && touch $@
+
+$(STAMPS)/install: $(STAMPS)/venv $(SOURCES)
+	tools/pip_install.sh $(BIN) .
+	@touch $@
+
+$(STAMPS)/test-yes: $(STAMPS)/install tools/constraints.txt
+	tools/pip_install.sh $(BIN) 'bifast[test,audio,train]'
+	@touch $@
+
+$(STAMPS)/test-no: $(STAMPS)/install tools/constraints.txt
+	tools/pip_install.sh $(BIN) 'bifast[test,audio]'
+	@touch $@
+
+$(STAMPS)/bench: $(STAMPS)/install tools/constraints.txt
+	tools/pip_install.sh $(BIN) 'bifast[bench]'
+	@touch $@
+
+$(STAMPS)/lint: $(STAMPS)/test-no tools/constraints.txt
+	tools/pip_install.sh $(BIN) 'bifast[lint]'
+	@touch $@

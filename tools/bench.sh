@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# bench.sh BIN: run the benchmarks on one core and write docs/performance.md.
+set -euo pipefail
+bin=$1
+out=build/bench
+mkdir -p "$out"
+# One thread everywhere: the peers' libraries read these before they start.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+pin=()
+command -v taskset > /dev/null && pin=(taskset -c 0)
+"${pin[@]}" "$bin/python" -m pytest bench --benchmark-json="$out/benchmark.json" \
+  --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname --benchmark-disable-gc
+"${pin[@]}" "$bin/python" bench/import_time.py --json "$out/import_time.json"
+"$bin/python" bench/report.py "$out/benchmark.json" "$out/import_time.json" docs/performance.md
