@@ -1,0 +1,171 @@
+"""The rules of docs/format.md that go beyond layout: shapes, references, geometry, order, limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from bifast.errors import FormatError
+from bifast.format import layout
+from bifast.format.op_checks import check_op, multiply_adds
+from bifast.format.records import Buffer, Contents, FrontendParams, Op, Tensor
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise FormatError(message) unless the condition holds."""
+    if not condition:
+        raise FormatError(message)
+
+
+def check(contents: Contents) -> None:
+    """Check all that docs/format.md says about the meaning of a file.
+
+    Raises
+    ------
+    FormatError
+        Saying what is wrong, what was expected and what was found.
+    """
+    check_names("labels", contents.labels)
+    check_names("depths", contents.depths)
+    require(
+        len(contents.depths) <= layout.MAX_DEPTHS,
+        f"depths: expected at most {layout.MAX_DEPTHS}, got {len(contents.depths)}",
+    )
+    check_counts(contents)
+    check_buffers(contents.buffers, len(contents.labels))
+    if contents.frontend is not None:
+        check_frontend(contents.frontend, contents.buffers[0])
+    for index, tensor in enumerate(contents.tensors):
+        check_tensor(index, tensor)
+    for op in contents.ops:
+        check_op(op, contents)
+    for depth, name in enumerate(contents.depths):
+        check_depth(contents, depth, name)
+
+
+def check_names(what: str, names: Sequence[str]) -> None:
+    """Check that names are there, not empty, unique, and free of NUL."""
+    require(len(names) > 0, f"{what}: expected at least one, got none")
+    require(all(names), f"{what}: expected names that are not empty, got {list(names)}")
+    require(len(set(names)) == len(names), f"{what}: expected unique names, got {list(names)}")
+    require(not any("\0" in name for name in names), f"{what}: a name holds a NUL byte")
+
+
+def check_counts(contents: Contents) -> None:
+    """Check the numbers of buffers, tensors and operations."""
+    for what in ("buffers", "tensors", "ops"):
+        count = len(getattr(contents, what))
+        require(
+            count <= layout.MAX_RECORDS,
+            f"{what}: expected at most {layout.MAX_RECORDS}, got {count}",
+        )
+    require(len(contents.buffers) > 0, "buffers: expected at least one, got none")
+    require(len(contents.ops) > 0, "ops: expected at least one, got none")
+
+
+def buffer_bytes(buffer: Buffer) -> int:
+    """Bytes of a buffer: f32, or bits in rows of whole 64-bit words."""
+    positions = buffer.height * buffer.width
+    return positions * layout.row_bytes(buffer.type, buffer.channels)
+
+
+def check_buffers(buffers: Sequence[Buffer], n_labels: int) -> None:
+    """Check types and sizes, and the shapes of input and output."""
+    for index, buffer in enumerate(buffers):
+        require(
+            buffer.type in layout.BUFFER_TYPES,
+            f"buffer {index}: expected type {layout.BUFFER_TYPES}, got {buffer.type!r}",
+        )
+        require(
+            all(1 <= size <= layout.MAX_DIMENSION for size in buffer.shape),
+            f"buffer {index}: expected dimensions 1 .. {layout.MAX_DIMENSION}, got {buffer.shape}",
+        )
+    total = sum(buffer_bytes(buffer) for buffer in buffers)
+    require(
+        total <= layout.MAX_BUFFER_BYTES,
+        f"buffers: expected at most {layout.MAX_BUFFER_BYTES} bytes together, got {total}",
+    )
+    require(buffers[0].type == "f32", f"buffer 0: the input must be f32, got {buffers[0].type}")
+    last = buffers[-1]
+    require(
+        last.type == "f32" and last.shape == (1, 1, n_labels),
+        f"last buffer: expected f32 {(1, 1, n_labels)} for {n_labels} labels, "
+        f"got {last.type} {last.shape}",
+    )
+
+
+def check_frontend(params: FrontendParams, first: Buffer) -> None:
+    """Check the ranges of the front-end's parameters and that it fills buffer 0."""
+    n_fft = params.n_fft
+    rules = (
+        (params.sample_rate >= 1, "sample_rate >= 1", params.sample_rate),
+        (
+            16 <= n_fft <= 4096 and n_fft & (n_fft - 1) == 0,
+            "n_fft a power of two in 16 .. 4096",
+            n_fft,
+        ),
+        (1 <= params.win_length <= n_fft, "win_length in 1 .. n_fft", params.win_length),
+        (params.hop >= 1, "hop >= 1", params.hop),
+        (1 <= params.n_mels <= 256, "n_mels in 1 .. 256", params.n_mels),
+        (math.isfinite(params.f_min) and params.f_min >= 0, "f_min >= 0", params.f_min),
+        (
+            params.f_min < params.f_max <= params.sample_rate / 2,
+            "f_max above f_min and at most sample_rate / 2",
+            params.f_max,
+        ),
+        (
+            math.isfinite(params.power_divisor) and params.power_divisor > 0,
+            "power_divisor > 0",
+            params.power_divisor,
+        ),
+        (math.isfinite(params.floor) and params.floor > 0, "floor > 0", params.floor),
+        (
+            params.window_samples >= (n_fft // 2 + 1 if params.center else n_fft),
+            "window_samples above n_fft / 2 (center) or at least n_fft",
+            params.window_samples,
+        ),
+    )
+    for holds, expected, got in rules:
+        require(holds, f"front-end: expected {expected}, got {got}")
+    shape = (params.n_frames, params.n_mels, 1)
+    require(
+        first.shape == shape, f"buffer 0: expected {shape} for the front-end, got {first.shape}"
+    )
+
+
+def check_tensor(index: int, tensor: Tensor) -> None:
+    """Check that a tensor is not empty and that its floats are finite."""
+    require(
+        tensor.rows >= 1 and tensor.cols >= 1,
+        f"tensor {index}: expected at least one row and column, got {tensor.array.shape}",
+    )
+    if tensor.dtype in ("f32", "f16"):
+        require(bool(np.isfinite(tensor.array).all()), f"tensor {index}: values must be finite")
+
+
+def op_inputs(op: Op) -> list[int]:
+    """Buffers that an operation reads."""
+    return [op.input] if op.residual is None else [op.input, op.residual]
+
+
+def check_depth(contents: Contents, depth: int, name: str) -> None:
+    """Check that everything is written before it is read, and the work of one run."""
+    written = {0}
+    work = 0
+    for op in contents.ops:
+        if not op.depth_mask >> depth & 1:
+            continue
+        for index in op_inputs(op):
+            require(
+                index in written,
+                f"{op.name}: reads buffer {index}, which nothing wrote before at depth {name!r}",
+            )
+        written.update(index for index in (op.out_f32, op.out_bits) if index is not None)
+        work += multiply_adds(op, contents)
+    last = len(contents.buffers) - 1
+    require(last in written, f"depth {name!r}: nothing writes the last buffer")
+    require(
+        work <= layout.MAX_MULTIPLY_ADDS,
+        f"depth {name!r}: expected at most {layout.MAX_MULTIPLY_ADDS} multiply-adds, got {work}",
+    )

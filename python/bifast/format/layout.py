@@ -1,0 +1,73 @@
+"""Numbers and record layouts of docs/format.md."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+MAGIC = b"\x89BIFAST\n"
+VERSION = 1
+HEADER = struct.Struct("<8sIIQI36s")
+SECTION = struct.Struct("<4sIQQQ")
+CRC_START = 16
+ALIGNMENT = 64
+TENSOR_ALIGNMENT = 8
+NONE = 0xFFFFFFFF
+
+OPTIONAL_SECTION = b"FRNT"
+SECTIONS = (b"FRNT", b"LABL", b"DPTH", b"BUFF", b"TENS", b"OPS ", b"DATA", b"META")
+# Sections that hold one record whatever their size.
+SINGLE_SECTIONS = (b"FRNT", b"DATA", b"META")
+
+FRONTEND = struct.Struct("<8I4d")
+BUFFER = struct.Struct("<4I")
+TENSOR = struct.Struct("<4IQQ")
+OP = struct.Struct("<32s24I")
+OP_RESERVED_WORDS = 4
+OP_NAME_BYTES = 31
+
+BUFFER_TYPES = ("f32", "bits")
+TENSOR_DTYPES = ("f32", "f16", "i16", "i32", "bits")
+ARRAY_DTYPES: dict[str, np.dtype[np.generic]] = {
+    "f32": np.dtype("<f4"),
+    "f16": np.dtype("<f2"),
+    "i16": np.dtype("<i2"),
+    "i32": np.dtype("<i4"),
+    "bits": np.dtype("u1"),
+}
+
+MAX_FILE_BYTES = 256 << 20
+MAX_RECORDS = 4096
+MAX_BUFFER_BYTES = 256 << 20
+MAX_MULTIPLY_ADDS = 1 << 34
+MAX_DIMENSION = 65535
+MAX_DEPTHS = 32
+MAX_BINARY_K = 65535
+MAX_CARD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class OpKind:
+    """What one operation code reads: whether its input is bits, and whether it has weights."""
+
+    number: int
+    reads_bits: bool
+    has_weights: bool
+
+
+OP_KINDS = {
+    "conv2d": OpKind(1, reads_bits=False, has_weights=True),
+    "binary_conv2d": OpKind(2, reads_bits=True, has_weights=True),
+    "binary_memory": OpKind(3, reads_bits=True, has_weights=True),
+    "elementwise": OpKind(4, reads_bits=False, has_weights=False),
+    "average_pool": OpKind(5, reads_bits=False, has_weights=False),
+}
+
+
+def row_bytes(dtype: str, cols: int) -> int:
+    """Bytes of one row of a tensor; rows of bits are padded to 64 bits."""
+    if dtype == "bits":
+        return 8 * -(-cols // 64)
+    return cols * ARRAY_DTYPES[dtype].itemsize

@@ -1,0 +1,235 @@
+"""The rules of docs/format.md for one operation."""
+
+from __future__ import annotations
+
+from bifast.errors import FormatError
+from bifast.format import layout
+from bifast.format.records import Buffer, Contents, Op, Tensor
+
+FLOATS = ("f32", "f16")
+
+
+class OpCheck:
+    """Checks of one operation against the buffers and tensors of its file."""
+
+    def __init__(self, op: Op, contents: Contents) -> None:
+        self.op = op
+        self.contents = contents
+
+    def require(self, condition: bool, message: str) -> None:
+        """Raise FormatError naming the operation unless the condition holds."""
+        if not condition:
+            raise FormatError(f"operation {self.op.name!r}: {message}")
+
+    def buffer(self, role: str, buffer_type: str) -> Buffer | None:
+        """Return the buffer of a role, or None where the operation has none."""
+        index = getattr(self.op, role)
+        if index is None:
+            return None
+        count = len(self.contents.buffers)
+        self.require(0 <= index < count, f"{role}: expected a buffer below {count}, got {index}")
+        buffer: Buffer = self.contents.buffers[index]
+        self.require(
+            buffer.type == buffer_type,
+            f"{role}: expected a buffer of {buffer_type}, got {buffer.type}",
+        )
+        return buffer
+
+    def tensor(
+        self, role: str, dtypes: tuple[str, ...], shapes: tuple[tuple[int, int], ...]
+    ) -> Tensor | None:
+        """Return the tensor of a role, or None where the operation has none."""
+        index = getattr(self.op, role)
+        if index is None:
+            return None
+        count = len(self.contents.tensors)
+        self.require(0 <= index < count, f"{role}: expected a tensor below {count}, got {index}")
+        tensor: Tensor = self.contents.tensors[index]
+        self.require(tensor.dtype in dtypes, f"{role}: expected {dtypes}, got {tensor.dtype}")
+        self.require(
+            tensor.array.shape in shapes,
+            f"{role}: expected shape {shapes}, got {tensor.array.shape}",
+        )
+        return tensor
+
+
+def check_op(op: Op, contents: Contents) -> None:
+    """Check one operation: its name, buffers, geometry, weights and output stage.
+
+    Raises
+    ------
+    FormatError
+        Naming the operation, the field, what was expected and what was found.
+    """
+    check = OpCheck(op, contents)
+    check.require(
+        op.code in layout.OP_KINDS, f"code: expected {list(layout.OP_KINDS)}, got {op.code!r}"
+    )
+    check.require(
+        op.name.isascii() and "\0" not in op.name and len(op.name) <= layout.OP_NAME_BYTES,
+        f"name: expected at most {layout.OP_NAME_BYTES} ASCII characters",
+    )
+    check.require(
+        0 < op.depth_mask < 1 << len(contents.depths),
+        f"depth_mask: expected bits of {len(contents.depths)} depths, got {op.depth_mask:#x}",
+    )
+    kind = layout.OP_KINDS[op.code]
+    source = check.buffer("input", "bits" if kind.reads_bits else "f32")
+    target = check_outputs(check)
+    if source is None:
+        raise FormatError(f"operation {op.name!r}: input: expected a buffer, got none")
+    check_aliases(check)
+    GEOMETRY[op.code](check, source, target)
+    if not kind.has_weights:
+        check.require(op.weights is None, f"weights: {op.code} has none")
+    check_stage(check, kind, target.channels, taps(op, source))
+
+
+def check_outputs(check: OpCheck) -> Buffer:
+    """Check the output buffers and the residual; return the shape that they share."""
+    op = check.op
+    outputs = [
+        buffer
+        for buffer in (check.buffer("out_f32", "f32"), check.buffer("out_bits", "bits"))
+        if buffer is not None
+    ]
+    check.require(len(outputs) > 0, "expected out_f32 or out_bits, got neither")
+    target = outputs[0]
+    residual = check.buffer("residual", "f32")
+    for role, buffer in (("out_bits", outputs[-1]), ("residual", residual)):
+        if buffer is not None:
+            check.require(
+                buffer.shape == target.shape,
+                f"{role}: expected the output's shape {target.shape}, got {buffer.shape}",
+            )
+    check.require(op.out_f32 != 0, "out_f32: buffer 0 is the input and cannot be written")
+    return target
+
+
+def check_aliases(check: OpCheck) -> None:
+    """Check that only an elementwise operation may write what it reads."""
+    op = check.op
+    in_place = op.code == "elementwise" and op.input == op.out_f32
+    check.require(
+        in_place or op.input not in (op.out_f32, op.out_bits),
+        f"input: {op.code} cannot write the buffer that it reads ({op.input})",
+    )
+
+
+def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check a convolution's geometry and weights."""
+    op = check.op
+    for field in ("kernel", "stride", "dilation"):
+        check_pair(check, field, 1)
+    check_pair(check, "pad", 0)
+    k = taps(op, source)
+    if op.code == "conv2d":
+        weights = check.tensor("weights", FLOATS, ((k, target.channels),))
+    else:
+        check.require(k <= layout.MAX_BINARY_K, f"expected K <= {layout.MAX_BINARY_K}, got {k}")
+        weights = check.tensor("weights", ("bits",), ((target.channels, k),))
+    check.require(weights is not None, "weights: expected a tensor, got none")
+
+
+def check_memory(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check a depthwise filter along time: width 1, stride 1, the channels kept."""
+    op = check.op
+    check_pair(check, "kernel", 1)
+    check_pair(check, "pad", 0)
+    check_pair(check, "dilation", 1)
+    check.require(op.kernel[1] == 1, f"kernel width: expected 1, got {op.kernel[1]}")
+    check.require(op.stride == (1, 1), f"stride: expected (1, 1), got {op.stride}")
+    for role, buffer in (("input", source), ("output", target)):
+        check.require(buffer.width == 1, f"{role}: expected width 1, got {buffer.width}")
+    check.require(
+        source.channels == target.channels,
+        f"channels: expected {source.channels} as in the input, got {target.channels}",
+    )
+    k = taps(op, source)
+    check.require(k <= layout.MAX_BINARY_K, f"expected K <= {layout.MAX_BINARY_K}, got {k}")
+    weights = check.tensor("weights", ("bits",), ((k, source.channels),))
+    check.require(weights is not None, "weights: expected a tensor, got none")
+
+
+def check_elementwise(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check that the shape is kept and that there is no geometry."""
+    check_no_geometry(check)
+    check.require(
+        source.shape == target.shape,
+        f"output: expected the input's shape {source.shape}, got {target.shape}",
+    )
+
+
+def check_pool(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check that one value for each channel remains and that there is no geometry."""
+    check_no_geometry(check)
+    expected = (1, 1, source.channels)
+    check.require(target.shape == expected, f"output: expected {expected}, got {target.shape}")
+
+
+GEOMETRY = {
+    "conv2d": check_conv,
+    "binary_conv2d": check_conv,
+    "binary_memory": check_memory,
+    "elementwise": check_elementwise,
+    "average_pool": check_pool,
+}
+
+
+def check_pair(check: OpCheck, field: str, low: int) -> None:
+    """Check one height, width pair of the geometry."""
+    pair = getattr(check.op, field)
+    check.require(
+        all(low <= value <= layout.MAX_DIMENSION for value in pair),
+        f"{field}: expected {low} .. {layout.MAX_DIMENSION}, got {pair}",
+    )
+
+
+def check_no_geometry(check: OpCheck) -> None:
+    """Check that kernel, stride, pad and dilation are zero."""
+    for field in ("kernel", "stride", "pad", "dilation"):
+        pair = getattr(check.op, field)
+        check.require(pair == (0, 0), f"{field}: {check.op.code} has none, got {pair}")
+
+
+def check_stage(check: OpCheck, kind: layout.OpKind, channels: int, k: int) -> None:
+    """Check the output stage: a threshold, or scale, shift, slope and residual."""
+    op = check.op
+    per_channel = ((1, channels),)
+    if op.threshold is None:
+        check.require(op.flip is None, "flip: expected a threshold with it, got none")
+        check.require(
+            (op.scale is None) == (op.shift is None), "scale and shift: expected both or neither"
+        )
+        check.tensor("scale", FLOATS, per_channel)
+        check.tensor("shift", FLOATS, per_channel)
+        check.tensor("slope", FLOATS, ((1, channels), (1, 1)))
+        return
+    check.require(kind.reads_bits, f"threshold: {op.code} has none")
+    for role in ("scale", "shift", "slope", "residual", "out_f32"):
+        check.require(getattr(op, role) is None, f"{role}: expected none beside a threshold")
+    check.require(op.flip is not None, "flip: expected a tensor with the threshold, got none")
+    check.tensor("flip", ("bits",), per_channel)
+    threshold = check.tensor("threshold", ("i16", "i32"), per_channel)
+    if threshold is not None:
+        low, high = int(threshold.array.min()), int(threshold.array.max())
+        check.require(
+            -k <= low and high <= k + 1,
+            f"threshold: expected {-k} .. {k + 1}, got {low} .. {high}",
+        )
+
+
+def taps(op: Op, source: Buffer) -> int:
+    """Products that one output sums (K); 0 where an operation has no kernel."""
+    positions = op.kernel[0] * op.kernel[1]
+    return positions if op.code == "binary_memory" else positions * source.channels
+
+
+def multiply_adds(op: Op, contents: Contents) -> int:
+    """Multiply-adds of one run of an operation; one per value for those without a kernel."""
+    source = contents.buffers[op.input]
+    index = op.out_bits if op.out_f32 is None else op.out_f32
+    if index is None or op.code in ("elementwise", "average_pool"):
+        return source.height * source.width * source.channels
+    target = contents.buffers[index]
+    return target.height * target.width * target.channels * taps(op, source)
