@@ -1,0 +1,177 @@
+// AVX2: x86 since Haswell (2013) and Zen.
+//
+// Binary product: nibble look-up. For each activation nibble, row 0 .. 15 of a table holds
+// popcount(nibble xor i)
+//   for i = 0 .. 15; vpshufb picks from it with the weights' nibbles, one output channel per byte
+//   lane, so there is no horizontal sum. Per byte of depth and 4 x 64 outputs: 16 vpshufb, 16
+//   vpaddb, 8 vbroadcasti128 (loads) and 6 operations to split the weights' nibbles.
+// Throughput: vpshufb 2 a cycle on Zen 2 and later, 1 on Haswell to Skylake (port 5), 2 on Ice Lake
+// and later. Limit: vpshufb on Haswell and Skylake, the vector ALUs elsewhere. Lanes are u8: at
+// most 31 bytes of depth (31 * 8 <= 255) before they are widened to u16.
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/kernels.h"
+#include "kernels/lanes.h"
+#include "kernels/log_mel.h"
+
+namespace bifast {
+namespace {
+
+constexpr size_t kChunk = 31;
+
+struct NibbleTable {
+  alignas(64) uint8_t rows[16][16];
+};
+
+constexpr NibbleTable nibble_table() {
+  NibbleTable table{};
+  for (unsigned i = 0; i < 16; ++i) {
+    for (unsigned j = 0; j < 16; ++j) {
+      for (unsigned bit = 0; bit < 4; ++bit) {
+        table.rows[i][j] = static_cast<uint8_t>(table.rows[i][j] + (((i ^ j) >> bit) & 1u));
+      }
+    }
+  }
+  return table;
+}
+
+constexpr NibbleTable kNibbles = nibble_table();
+
+inline __m256i nibble_row(unsigned nibble) {
+  return _mm256_broadcastsi128_si256(
+      _mm_load_si128(reinterpret_cast<const __m128i*>(kNibbles.rows[nibble])));
+}
+
+// Stores 32 u8 counts as u16, or adds them to what is there.
+inline void widen_32(__m256i counts, uint16_t* p, bool add) {
+  auto* to = reinterpret_cast<__m256i*>(p);
+  __m256i low = _mm256_cvtepu8_epi16(_mm256_castsi256_si128(counts));
+  __m256i high = _mm256_cvtepu8_epi16(_mm256_extracti128_si256(counts, 1));
+  if (add) {
+    low = _mm256_add_epi16(low, _mm256_loadu_si256(to));
+    high = _mm256_add_epi16(high, _mm256_loadu_si256(to + 1));
+  }
+  _mm256_storeu_si256(to, low);
+  _mm256_storeu_si256(to + 1, high);
+}
+
+// kRows x 64 outputs over `bytes` <= kChunk bytes of depth.
+template <size_t kRows>
+inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, size_t bytes, uint16_t* p,
+                 size_t p_stride, bool add) {
+  const __m256i low_nibble = _mm256_set1_epi8(0x0F);
+  __m256i counts[kRows][2];
+  for (size_t r = 0; r < kRows; ++r) counts[r][0] = counts[r][1] = _mm256_setzero_si256();
+  for (size_t k = 0; k < bytes; ++k) {
+    const auto* from = reinterpret_cast<const __m256i*>(panel + 64 * k);
+    const __m256i w0 = _mm256_loadu_si256(from);
+    const __m256i w1 = _mm256_loadu_si256(from + 1);
+    const __m256i low0 = _mm256_and_si256(w0, low_nibble);
+    const __m256i low1 = _mm256_and_si256(w1, low_nibble);
+    const __m256i high0 = _mm256_and_si256(_mm256_srli_epi16(w0, 4), low_nibble);
+    const __m256i high1 = _mm256_and_si256(_mm256_srli_epi16(w1, 4), low_nibble);
+    for (size_t r = 0; r < kRows; ++r) {
+      const unsigned byte = a[r * a_stride + k];
+      const __m256i low = nibble_row(byte & 15u);
+      const __m256i high = nibble_row(byte >> 4);
+      counts[r][0] = _mm256_add_epi8(counts[r][0], _mm256_shuffle_epi8(low, low0));
+      counts[r][1] = _mm256_add_epi8(counts[r][1], _mm256_shuffle_epi8(low, low1));
+      counts[r][0] = _mm256_add_epi8(counts[r][0], _mm256_shuffle_epi8(high, high0));
+      counts[r][1] = _mm256_add_epi8(counts[r][1], _mm256_shuffle_epi8(high, high1));
+    }
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    widen_32(counts[r][0], p + r * p_stride, add);
+    widen_32(counts[r][1], p + r * p_stride + 32, add);
+  }
+}
+
+template <size_t kRows>
+void columns(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p, size_t p_stride,
+             size_t depth_bytes) {
+  for (size_t k = 0; k < depth_bytes; k += kChunk) {
+    const size_t bytes = depth_bytes - k < kChunk ? depth_bytes - k : kChunk;
+    tile<kRows>(a + k, a_stride, panel + 64 * k, bytes, p, p_stride, k != 0);
+  }
+}
+
+void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
+                   size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
+  for (size_t c = 0; c < cols; c += 64, panel += 64 * depth_bytes) {
+    size_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      columns<4>(a + r * a_stride, a_stride, panel, p + r * p_stride + c, p_stride, depth_bytes);
+    }
+    const uint8_t* last = a + r * a_stride;
+    uint16_t* out = p + r * p_stride + c;
+    switch (rows - r) {
+      case 3:
+        columns<3>(last, a_stride, panel, out, p_stride, depth_bytes);
+        break;
+      case 2:
+        columns<2>(last, a_stride, panel, out, p_stride, depth_bytes);
+        break;
+      case 1:
+        columns<1>(last, a_stride, panel, out, p_stride, depth_bytes);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+// All ones where p <= limit; there is no unsigned comparison, but min(p, limit) == p says the same.
+inline __m256i at_most(const uint16_t* p, const uint16_t* limit) {
+  const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  const __m256i bound = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(limit));
+  return _mm256_cmpeq_epi16(_mm256_min_epu16(v, bound), v);
+}
+
+inline uint64_t threshold_32(const uint16_t* p, const uint16_t* limit) {
+  // vpacksswb packs within 128-bit halves: 0 2 1 3 puts the quarters back in order.
+  const __m256i packed = _mm256_packs_epi16(at_most(p, limit), at_most(p + 16, limit + 16));
+  const __m256i bytes = _mm256_permute4x64_epi64(packed, 0xD8);
+  return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
+}
+
+uint64_t threshold_block(const uint16_t* p, const uint16_t* limit) {
+  return threshold_32(p, limit) | threshold_32(p + 32, limit + 32) << 32;
+}
+
+inline __m256i not_negative(const float* x) {
+  return _mm256_castps_si256(_mm256_cmp_ps(_mm256_loadu_ps(x), _mm256_setzero_ps(), _CMP_GE_OQ));
+}
+
+inline uint64_t sign_32(const float* x) {
+  const __m256i low = _mm256_packs_epi32(not_negative(x), not_negative(x + 8));
+  const __m256i high = _mm256_packs_epi32(not_negative(x + 16), not_negative(x + 24));
+  // Both packings work within 128-bit halves, so groups of four come out as 0 2 4 6 1 3 5 7.
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
+  return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
+}
+
+uint64_t sign_block(const float* x) { return sign_32(x) | sign_32(x + 32) << 32; }
+
+}  // namespace
+
+extern const Kernels avx2_kernels;
+constinit const Kernels avx2_kernels = {
+    .name = "avx2",
+    .tile_cols = 64,
+    .tile_bytes = 1,
+    .frame_lanes = 8,
+    .binary_matmul = binary_matmul,
+    .threshold_row = threshold_row<threshold_block>,
+    .sign_row = sign_row<sign_block>,
+    .memory_row = memory_row<16>,
+    .affine_counts = affine_counts<8>,
+    .affine_floats = affine_floats<8>,
+    .float_matmul = float_matmul<8, 4>,
+    .log_mel = log_mel<8>,
+};
+
+}  // namespace bifast

@@ -1,0 +1,326 @@
+#include "selfcheck.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "bifast.h"
+#include "dispatch.h"
+#include "error.h"
+#include "frontend/tables.h"
+#include "kernels/kernels.h"
+
+namespace bifast {
+namespace {
+
+constexpr size_t kGuard = 64;  // elements after each result that must stay as they were
+
+// splitmix64: a fixed sequence on every platform.
+class Random {
+ public:
+  uint64_t word() {
+    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+  }
+  // Multiples of 2^-20 in [-4, 4), with zeros of both signs among them.
+  float real() {
+    const uint64_t w = word();
+    if (w % 16 == 0) return w & 16 ? 0.0f : -0.0f;
+    return static_cast<float>(static_cast<int32_t>(w >> 41) - (1 << 22)) / (1 << 20);
+  }
+  std::vector<float> reals(size_t n) {
+    std::vector<float> values(n);
+    for (float& value : values) value = real();
+    return values;
+  }
+  template <typename T>
+  std::vector<T> integers(size_t n) {
+    std::vector<T> values(n);
+    for (T& value : values) value = static_cast<T>(word());
+    return values;
+  }
+
+ private:
+  uint64_t state_ = 20;
+};
+
+struct Place {
+  const Kernels& kernels;
+  const char* kernel;
+};
+
+template <typename T>
+void expect_same(const Place& place, const std::string& shape, const std::vector<T>& expected,
+                 const std::vector<T>& got) {
+  for (size_t i = 0; i < expected.size(); ++i) {
+    if (std::memcmp(&expected[i], &got[i], sizeof(T)) == 0) continue;
+    throw Error(BIFAST_INTERNAL, std::string(place.kernels.name) + " " + place.kernel + " (" +
+                                     shape + "): element " + std::to_string(i) + " is " +
+                                     std::to_string(got[i]) + ", expected " +
+                                     std::to_string(expected[i]) + " as scalar gives");
+  }
+}
+
+std::string text(const char* name, size_t value) {
+  return std::string(name) + "=" + std::to_string(value);
+}
+
+// Canonical rows of weights to the panels of an instruction set.
+std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t cols, size_t depth_bytes,
+                            const Kernels& kernels) {
+  std::vector<uint8_t> panel;
+  for (size_t c = 0; c < cols; c += kernels.tile_cols) {
+    for (size_t k = 0; k < depth_bytes; k += kernels.tile_bytes) {
+      for (size_t i = 0; i < kernels.tile_cols; ++i) {
+        const auto from = rows.begin() + static_cast<std::ptrdiff_t>((c + i) * depth_bytes + k);
+        panel.insert(panel.end(), from, from + static_cast<std::ptrdiff_t>(kernels.tile_bytes));
+      }
+    }
+  }
+  return panel;
+}
+
+struct Product {
+  size_t rows, cols, depth_bytes;
+};
+
+void check_product(const Place& place, const Kernels& scalar, const Product& s,
+                   const std::vector<uint8_t>& a, const std::vector<uint8_t>& w) {
+  const size_t a_stride = s.rows == 0 ? 0 : a.size() / s.rows;
+  const size_t p_stride = s.cols + kColumnBlock;
+  std::vector<uint16_t> expected(s.rows * p_stride + kGuard, 0xABCD), got(expected);
+  scalar.binary_matmul(a.data(), a_stride, retile(w, s.cols, s.depth_bytes, scalar).data(),
+                       expected.data(), p_stride, s.rows, s.cols, s.depth_bytes);
+  place.kernels.binary_matmul(a.data(), a_stride,
+                              retile(w, s.cols, s.depth_bytes, place.kernels).data(), got.data(),
+                              p_stride, s.rows, s.cols, s.depth_bytes);
+  expect_same(
+      place,
+      text("rows", s.rows) + " " + text("cols", s.cols) + " " + text("depth_bytes", s.depth_bytes),
+      expected, got);
+}
+
+void check_binary_matmul(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (const size_t depth : {16, 32, 48, 144, 240, 256, 496, 512, 1008}) {
+    for (const size_t cols : {64, 128, 256}) {
+      for (size_t rows = 0; rows < 10; ++rows) {
+        if (cols > 64 && depth > 256 && rows != 5) continue;
+        const size_t stride = depth + (rows % 2) * 24;
+        const auto a = random.integers<uint8_t>(rows * stride),
+                   w = random.integers<uint8_t>(cols * depth);
+        check_product(place, scalar, {rows, cols, depth}, a, w);
+      }
+    }
+  }
+  // Every bit differs: the widest count of each depth, up to kMaxDepthBits.
+  for (const size_t depth : {16, 32, 48, 64, 240, 256, 496, 512, 4096, 8176, 8192}) {
+    std::vector<uint8_t> a(5 * depth, 0xFF), w(64 * depth, 0);
+    if (8 * depth > kMaxDepthBits) {
+      for (size_t r = 0; r < 5; ++r) a[(r + 1) * depth - 1] = 0x7F;
+    }
+    check_product(place, scalar, {5, 64, depth}, a, w);
+  }
+}
+
+void check_threshold_row(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (const size_t row_bytes : {1, 2, 4, 7, 8, 9, 16, 24, 48}) {
+    const size_t padded = (8 * row_bytes + kColumnBlock - 1) / kColumnBlock * kColumnBlock;
+    for (const unsigned shift : {0u, 8u, 14u}) {  // small ranges make p == limit frequent
+      auto p = random.integers<uint16_t>(padded), limit = random.integers<uint16_t>(padded);
+      const auto flip = random.integers<uint8_t>(padded / 8);
+      for (uint16_t& value : p) value = static_cast<uint16_t>(value >> shift);
+      for (uint16_t& value : limit) value = static_cast<uint16_t>(value >> shift);
+      p[0] = limit[0] = 65535;
+      std::vector<uint8_t> expected(row_bytes + kGuard, 0xAB), got(expected);
+      scalar.threshold_row(p.data(), limit.data(), flip.data(), expected.data(), row_bytes);
+      place.kernels.threshold_row(p.data(), limit.data(), flip.data(), got.data(), row_bytes);
+      expect_same(place, text("row_bytes", row_bytes), expected, got);
+    }
+  }
+}
+
+void check_sign_row(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (size_t n = 1; n <= 300; ++n) {
+    const auto x = random.reals(n);
+    for (const size_t row_bytes : {(n + 7) / 8, (n + 63) / 64 * 8, (n + 7) / 8 + 19}) {
+      std::vector<uint8_t> expected(row_bytes + kGuard, 0xAB), got(expected);
+      scalar.sign_row(x.data(), n, expected.data(), row_bytes);
+      place.kernels.sign_row(x.data(), n, got.data(), row_bytes);
+      expect_same(place, text("n", n) + " " + text("row_bytes", row_bytes), expected, got);
+    }
+  }
+}
+
+void check_memory_row(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (const size_t n_bytes : {8, 16, 24, 32, 40, 128}) {
+    for (const size_t n_taps : {1, 2, 3, 4, 5, 7, 8, 15, 16, 20, 27, 28, 29, 31, 57, 300}) {
+      auto x = random.integers<uint8_t>(n_taps * n_bytes);
+      const auto w = random.integers<uint8_t>(n_taps * n_bytes);
+      // The first byte differs in every tap.
+      for (size_t tap = 0; tap < n_taps; ++tap)
+        x[tap * n_bytes] = static_cast<uint8_t>(~w[tap * n_bytes]);
+      std::vector<const uint8_t*> x_taps, w_taps;
+      for (size_t tap = 0; tap < n_taps; ++tap) {
+        x_taps.push_back(&x[tap * n_bytes]);
+        w_taps.push_back(&w[tap * n_bytes]);
+      }
+      std::vector<uint16_t> expected(8 * n_bytes + kGuard, 0xABCD), got(expected);
+      scalar.memory_row(x_taps.data(), w_taps.data(), n_taps, expected.data(), n_bytes);
+      place.kernels.memory_row(x_taps.data(), w_taps.data(), n_taps, got.data(), n_bytes);
+      expect_same(place, text("n_bytes", n_bytes) + " " + text("n_taps", n_taps), expected, got);
+    }
+  }
+}
+
+// The affine steps that the bits of `steps` ask for: scale and shift, slope, residual, residual in
+// place.
+struct AffineCase {
+  AffineCase(Random& random, size_t n, unsigned steps)
+      : scale(random.reals(n)),
+        shift(random.reals(n)),
+        slope(random.reals(n)),
+        residual(random.reals(n)) {
+    if (steps & 1) affine = {scale.data(), shift.data(), nullptr};
+    if (steps & 2) affine.slope = slope.data();
+    has_residual = (steps & 4) != 0;
+    in_place = (steps & 8) != 0;
+  }
+  // The result's start values: in place they are the residual.
+  std::vector<float> output() const {
+    std::vector<float> y(residual);
+    y.resize(y.size() + kGuard, 123.0f);
+    return y;
+  }
+  const float* residual_of(const std::vector<float>& y) const {
+    return !has_residual ? nullptr : in_place ? y.data() : residual.data();
+  }
+
+  std::vector<float> scale, shift, slope, residual;
+  Affine affine = {nullptr, nullptr, nullptr};
+  bool has_residual, in_place;
+};
+
+void check_affine_counts(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
+    for (unsigned steps = 0; steps < 16; ++steps) {
+      const AffineCase c(random, n, steps);
+      const auto p = random.integers<uint16_t>(n);
+      auto base = random.integers<int32_t>(n);
+      for (int32_t& value : base) value = (value & 0xFFFF);
+      auto expected = c.output(), got = c.output();
+      scalar.affine_counts(p.data(), base.data(), &c.affine, c.residual_of(expected),
+                           expected.data(), n);
+      place.kernels.affine_counts(p.data(), base.data(), &c.affine, c.residual_of(got), got.data(),
+                                  n);
+      expect_same(place, text("n", n) + " " + text("steps", steps), expected, got);
+    }
+  }
+}
+
+void check_affine_floats(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
+    for (unsigned steps = 0; steps < 16; ++steps) {
+      const AffineCase c(random, n, steps);
+      const auto values = random.reals(n);
+      // Without a residual, bit 8 runs in place instead.
+      const bool in_place = c.in_place && !c.has_residual;
+      auto expected = c.output(), got = c.output();
+      const auto input = [&](std::vector<float>& y) { return in_place ? y.data() : values.data(); };
+      scalar.affine_floats(input(expected), &c.affine, c.residual_of(expected), expected.data(), n);
+      place.kernels.affine_floats(input(got), &c.affine, c.residual_of(got), got.data(), n);
+      expect_same(place, text("n", n) + " " + text("steps", steps), expected, got);
+    }
+  }
+}
+
+void check_float_matmul(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (const size_t depth : {1, 2, 3, 4, 5, 6, 7, 8, 25, 64, 130}) {
+    for (const size_t cols : {16, 32, 48, 128}) {
+      for (size_t rows = 0; rows < 10; ++rows) {
+        const size_t stride = depth + rows % 3;
+        const auto a = random.reals(rows * stride), w = random.reals(depth * cols);
+        std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
+        scalar.float_matmul(a.data(), stride, w.data(), expected.data(), rows, cols, depth);
+        place.kernels.float_matmul(a.data(), stride, w.data(), got.data(), rows, cols, depth);
+        expect_same(place,
+                    text("rows", rows) + " " + text("cols", cols) + " " + text("depth", depth),
+                    expected, got);
+      }
+    }
+  }
+}
+
+struct alignas(64) Line {
+  float values[16];
+};
+
+// [frames][n_mels] of `samples` [frames][n_fft], frame_lanes frames at a time.
+std::vector<float> log_mel_frames(const Kernels& kernels, const FrontendTables& tables,
+                                  const std::vector<float>& samples) {
+  const size_t lanes = kernels.frame_lanes, frames = samples.size() / tables.n_fft;
+  const size_t group = lanes * tables.n_fft;
+  std::vector<Line> input(group / 16), work(group / 16);
+  std::vector<float> lanes_out(lanes * tables.n_mels), out(frames * tables.n_mels);
+  for (size_t first = 0; first < frames; first += lanes) {
+    std::memcpy(input.data(), &samples[first * tables.n_fft], group * sizeof(float));
+    kernels.log_mel(&tables, input.data()->values, work.data()->values, lanes_out.data());
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      for (size_t m = 0; m < tables.n_mels; ++m) {
+        out[(first + lane) * tables.n_mels + m] = lanes_out[m * lanes + lane];
+      }
+    }
+  }
+  return out;
+}
+
+void check_log_mel(const Place& place, const Kernels& scalar) {
+  Random random;
+  constexpr size_t kFrames = 32;  // a multiple of every frame_lanes
+  for (const uint32_t n_fft : {16u, 32u, 512u, 2048u}) {
+    const uint32_t n_mels = n_fft < 512 ? 3 : 32;
+    const bifast_frontend_params params = {16000, 16000, n_fft,  n_fft, 512,  n_mels,
+                                           1,     0.0,   8000.0, 768.0, 1e-10};
+    const FrontendTableData data(params);
+    auto samples = random.reals(kFrames * n_fft);
+    std::fill_n(samples.begin(), n_fft, 0.0f);  // silence reaches the floor
+    const FrontendTables tables = data.view(params);
+    expect_same(place, text("n_fft", n_fft), log_mel_frames(scalar, tables, samples),
+                log_mel_frames(place.kernels, tables, samples));
+  }
+}
+
+struct Check {
+  const char* kernel;
+  void (*run)(const Place&, const Kernels& scalar);
+};
+
+constexpr Check kChecks[] = {
+    {"binary_matmul", check_binary_matmul}, {"threshold_row", check_threshold_row},
+    {"sign_row", check_sign_row},           {"memory_row", check_memory_row},
+    {"affine_counts", check_affine_counts}, {"affine_floats", check_affine_floats},
+    {"float_matmul", check_float_matmul},   {"log_mel", check_log_mel},
+};
+
+}  // namespace
+
+size_t kernel_count() { return std::size(kChecks); }
+
+const char* kernel_name(size_t index) { return kChecks[index].kernel; }
+
+void check_kernel(const Kernels& kernels, size_t index) {
+  kChecks[index].run({kernels, kChecks[index].kernel}, find_isa("scalar"));
+}
+
+}  // namespace bifast
