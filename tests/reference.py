@@ -1,0 +1,159 @@
+"""The oracle: docs/format.md in plain NumPy, one float32 operation at a time, no popcounts.
+
+Every sum follows the order that the format page writes, so an engine must equal it bit for bit.
+Shapes: features and float activations [height (time), width (mel), channels]; bits as uint8 0/1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bifast.format import ModelFile, Op
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class LayerOutput:
+    """One output of one layer: float32 or uint8 0/1, [height, width, channels]."""
+
+    name: str
+    is_bits: bool
+    array: Array
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Logits [classes] float32 and what every layer wrote, in order."""
+
+    logits: Array
+    layers: list[LayerOutput]
+
+
+def run(model: ModelFile, features: Array, depth: int) -> Trace:
+    """Run features [T, M, C] float32 through the layers of one depth."""
+    buffers: dict[int, Array] = {0: np.asarray(features, np.float32)}
+    layers = []
+    with np.errstate(all="ignore"):
+        for op in model.ops:
+            if not op.depth_mask >> depth & 1:
+                continue
+            for index, array in run_op(model, op, buffers):
+                buffers[index] = array
+                layers.append(LayerOutput(op.name, model.buffers[index].type == "bits", array))
+    return Trace(buffers[len(model.buffers) - 1].reshape(-1), layers)
+
+
+def run_op(model: ModelFile, op: Op, buffers: dict[int, Array]) -> list[tuple[int, Array]]:
+    """Return (buffer, array) for each output of an operation, floats before bits."""
+    value = SUMS[op.code](model, op, buffers[op.input])
+    if op.threshold is not None:
+        threshold, flip = tensor(model, op.threshold), tensor(model, op.flip)
+        bits = (value >= threshold) ^ (flip == 1)
+        return [(op.out_bits, bits.astype(np.uint8))]
+    y = affine(model, op, value.astype(np.float32))
+    if op.residual is not None:
+        y = y + buffers[op.residual]
+    outputs = [(op.out_f32, y), (op.out_bits, (y >= 0).astype(np.uint8))]
+    return [(index, array) for index, array in outputs if index is not None]
+
+
+def affine(model: ModelFile, op: Op, y: Array) -> Array:
+    """Scale and shift (two roundings), then PReLU."""
+    if op.scale is not None:
+        y = y * tensor(model, op.scale)
+        y = y + tensor(model, op.shift)
+    if op.slope is not None:
+        y = np.where(y >= 0, y, y * tensor(model, op.slope))
+    return y
+
+
+def tensor(model: ModelFile, index: int | None) -> Array:
+    """Return a tensor's values, f16 widened to float32, integers to int64."""
+    assert index is not None
+    array = model.tensors[index].array
+    return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+
+
+def out_shape(model: ModelFile, op: Op) -> tuple[int, int, int]:
+    index = op.out_bits if op.out_f32 is None else op.out_f32
+    assert index is not None
+    return model.buffers[index].shape
+
+
+def taps(op: Op, x: Array, out: tuple[int, int, int]) -> Iterator[tuple[Array, Array]]:
+    """Yield, for each tap in order, the input under it and where that input exists.
+
+    Both are of the output's height and width: [H, W, C_in] and bool [H, W, 1].
+    """
+    for ty in range(op.kernel[0]):
+        y = np.arange(out[0]) * op.stride[0] - op.pad[0] + ty * op.dilation[0]
+        y_exists = (y >= 0) & (y < x.shape[0])
+        for tx in range(op.kernel[1]):
+            z = np.arange(out[1]) * op.stride[1] - op.pad[1] + tx * op.dilation[1]
+            z_exists = (z >= 0) & (z < x.shape[1])
+            under = x[np.where(y_exists, y, 0)][:, np.where(z_exists, z, 0)]
+            yield under, (y_exists[:, None] & z_exists[None, :])[:, :, None]
+
+
+def conv2d(model: ModelFile, op: Op, x: Array) -> Array:
+    """Float sums: product k goes to partial sum k % 4, then (s0 + s1) + (s2 + s3)."""
+    shape = out_shape(model, op)
+    weights = tensor(model, op.weights)
+    sums = [np.zeros(shape, np.float32) for _ in range(4)]
+    k = 0
+    for under, exists in taps(op, x, shape):
+        for channel in range(x.shape[2]):
+            product = under[:, :, channel, None] * weights[k]
+            sums[k % 4] = np.where(exists, sums[k % 4] + product, sums[k % 4])
+            k += 1
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+def binary_conv2d(model: ModelFile, op: Op, x: Array) -> Array:
+    """Integer sums of +-1 products over the taps that exist, int64."""
+    shape = out_shape(model, op)
+    signs = [
+        np.where(exists, 2.0 * under - 1.0, 0.0)
+        for under, exists in taps(op, x.astype(float), shape)
+    ]
+    weights = 2.0 * tensor(model, op.weights) - 1.0  # [c_out, K]
+    # Sums of at most 65535 ones: exact in float64 in any order.
+    return np.rint(np.concatenate(signs, axis=2) @ weights.T).astype(np.int64)
+
+
+def binary_memory(model: ModelFile, op: Op, x: Array) -> Array:
+    """Integer sums of +-1 products along time in each channel, int64."""
+    shape = out_shape(model, op)
+    weights = 2 * tensor(model, op.weights) - 1  # [kh, channels]
+    total = np.zeros(shape, np.int64)
+    for tap, (under, exists) in enumerate(taps(op, x.astype(np.int64), shape)):
+        total += np.where(exists, (2 * under - 1) * weights[tap], 0)
+    return total
+
+
+def elementwise(model: ModelFile, op: Op, x: Array) -> Array:
+    """Return the input."""
+    return x
+
+
+def average_pool(model: ModelFile, op: Op, x: Array) -> Array:
+    """Mean over positions: the sum in order, times the float32 nearest to 1 / positions."""
+    total = np.zeros(x.shape[2], np.float32)
+    for position in x.reshape(-1, x.shape[2]):
+        total = total + position
+    return (total * np.float32(1.0 / (x.shape[0] * x.shape[1])))[None, None]
+
+
+SUMS: dict[str, Callable[[ModelFile, Op, Array], Array]] = {
+    "conv2d": conv2d,
+    "binary_conv2d": binary_conv2d,
+    "binary_memory": binary_memory,
+    "elementwise": elementwise,
+    "average_pool": average_pool,
+}
