@@ -1,0 +1,41 @@
+"""Log-mel of one clip against the same in NumPy, PyTorch and librosa."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import numpy as np
+import peers
+import pytest
+
+from bifast import _core
+
+# librosa and NumPy take float32 sums in another order.
+TOLERANCE_DB = 1e-3
+
+
+@pytest.fixture(scope="session")
+def expected(model_file, clip):
+    """float64 all the way."""
+    reference = peers.NumpyLogMel(model_file.frontend)
+    return reference(clip.astype(np.float64))
+
+
+@pytest.mark.parametrize("isa", _core.isas())
+@pytest.mark.benchmark(group="front-end")
+def test_bifast(benchmark, model_file, clip, expected, isa):
+    frontend = _core.Frontend(**asdict(model_file.frontend), isa=isa)
+    assert np.abs(frontend(clip) - expected).max() < TOLERANCE_DB
+    benchmark.extra_info.update(who=f"bifast {isa}")
+    benchmark(frontend, clip)
+
+
+@pytest.mark.parametrize("peer", ["Numpy", "Torch", "Librosa"])
+@pytest.mark.benchmark(group="front-end")
+def test_peer(benchmark, model_file, clip, expected, peer):
+    if peer != "Numpy":
+        pytest.importorskip(peer.lower())
+    log_mel = getattr(peers, f"{peer}LogMel")(model_file.frontend)
+    assert np.abs(log_mel(clip) - expected).max() < TOLERANCE_DB
+    benchmark.extra_info.update(who=peer.lower())
+    benchmark(log_mel, clip)
