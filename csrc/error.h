@@ -12,11 +12,11 @@ namespace bifast {
 
 class Error : public std::exception {
  public:
-  Error(bifast_status status, std::string message)
-      : status(status), message_(std::move(message)) {}
+  Error(bifast_status code, std::string message)
+      : status(code), message_(std::move(message)) {}
   const char* what() const noexcept override { return message_.c_str(); }
 
-  const bifast_status status;
+  const bifast_status status;  // never BIFAST_OK
 
  private:
   std::string message_;

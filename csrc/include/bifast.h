@@ -13,7 +13,7 @@
  *     bifast_free(model);
  *
  * A model is immutable and may be shared by threads. A session is the scratch memory of one thread at a
- * time; running allocates nothing and takes no lock. Handles that an output parameter returns belong to
+ * time, and must be freed before its model; running allocates nothing and takes no lock. Handles that an output parameter returns belong to
  * the caller. A function that fails leaves its outputs unspecified and says why in bifast_last_error().
  */
 #ifndef BIFAST_H_

@@ -34,7 +34,7 @@ struct Affine {
 struct FrontendTables {
   size_t n_fft;
   size_t n_mels;
-  const float* twiddle;        // [n_fft / 2][2]: cos, -sin of 2 pi k / n_fft, k < n_fft / 2
+  const float* twiddle;        // [3 * n_fft / 4][2]: exp(-2 pi i k / n_fft), real and imaginary part
   const uint32_t* order;       // [n]: where the FFT leaves frequency k
   const uint32_t* band_start;  // [n_mels]: first frequency bin
   const uint32_t* band_size;   // [n_mels]: bins
@@ -82,9 +82,9 @@ struct Kernels {
   void (*float_matmul)(const float* a, size_t a_stride, const float* w, float* out, size_t rows,
                        size_t cols, size_t depth);
 
-  // frames: [frame_lanes][n_fft] windowed samples, contiguous. work: frame_lanes * (2 * n_fft + 64) floats, 64-byte
-  // aligned. out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)).
-  void (*log_mel)(const FrontendTables* tables, const float* frames, float* work, float* out);
+  // frames: [frame_lanes][n_fft] windowed samples (overwritten). work: n_fft * frame_lanes floats. Both aligned
+  // to 64 bytes. out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not aligned.
+  void (*log_mel)(const FrontendTables* tables, float* frames, float* work, float* out);
 };
 
 }  // namespace bifast

@@ -34,44 +34,40 @@ template <typename V, typename T>
   __builtin_memcpy(to, &v, sizeof(V));
 }
 
-// ---- rows of bits
-// ------------------------------------------------------------------------------------
+// ---- rows of bits ------------------------------------------------------------------------------
+
+// Stores the first bytes of a word of 64 bits, at most `left` of them.
+[[gnu::always_inline]] inline void store_bits(uint8_t* to, uint64_t word, size_t left) {
+  if (left >= sizeof(word)) {
+    store(to, word);
+  } else {
+    __builtin_memcpy(to, &word, left);
+  }
+}
 
 // kBlock(p, limit): bit c = p[c] <= limit[c] for 64 channels.
 template <uint64_t (*kBlock)(const uint16_t*, const uint16_t*)>
 void threshold_row(const uint16_t* p, const uint16_t* limit, const uint8_t* flip, uint8_t* bits,
                    size_t row_bytes) {
   for (size_t byte = 0; byte < row_bytes; byte += 8) {
-    const uint64_t word = kBlock(p + 8 * byte, limit + 8 * byte) ^ load<uint64_t>(flip + byte);
-    if (row_bytes - byte >= 8) {
-      store(bits + byte, word);
-      continue;
-    }
-    for (size_t i = byte; i < row_bytes; ++i)
-      bits[i] = static_cast<uint8_t>(word >> (8 * (i - byte)));
+    const uint64_t below = kBlock(p + 8 * byte, limit + 8 * byte);
+    store_bits(bits + byte, below ^ load<uint64_t>(flip + byte), row_bytes - byte);
   }
 }
 
 // kBlock(x): bit c = x[c] >= 0 for 64 floats.
 template <uint64_t (*kBlock)(const float*)>
 void sign_row(const float* x, size_t n, uint8_t* bits, size_t row_bytes) {
-  for (size_t byte = 0; byte < row_bytes; byte += 8) {
-    const size_t done = 8 * byte;
-    uint64_t word = 0;
-    if (done + 64 <= n) {
-      word = kBlock(x + done);
-    } else if (done < n) {
-      float last[64];
-      for (size_t i = 0; i < 64; ++i) last[i] = done + i < n ? x[done + i] : -1.0f;
-      word = kBlock(last);
-    }
-    if (row_bytes - byte >= 8) {
-      store(bits + byte, word);
-      continue;
-    }
-    for (size_t i = byte; i < row_bytes; ++i)
-      bits[i] = static_cast<uint8_t>(word >> (8 * (i - byte)));
+  size_t byte = 0;
+  for (; 8 * byte + 64 <= n; byte += 8) store_bits(bits + byte, kBlock(x + 8 * byte), row_bytes - byte);
+  if (8 * byte < n) {
+    float last[64];
+    for (float& value : last) value = -1.0f;
+    __builtin_memcpy(last, x + 8 * byte, (n - 8 * byte) * sizeof(float));
+    store_bits(bits + byte, kBlock(last), row_bytes - byte);
+    byte += 8;
   }
+  if (byte < row_bytes) __builtin_memset(bits + byte, 0, row_bytes - byte);
 }
 
 // ---- memory: bit-sliced counters

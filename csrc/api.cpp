@@ -1,0 +1,386 @@
+// The C interface, and the one place where C++ errors become status codes.
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <memory>
+#include <new>
+#include <string>
+
+#include "bifast.h"
+#include "dispatch.h"
+#include "error.h"
+#include "frontend/frontend.h"
+#include "model.h"
+#include "selfcheck.h"
+
+namespace {
+
+constexpr size_t kAlign = 64;
+constexpr std::streamoff kMaxFileBytes = std::streamoff{256} << 20;
+
+struct FreeAligned {
+  void operator()(uint8_t* p) const { std::free(p); }
+};
+using AlignedBytes = std::unique_ptr<uint8_t, FreeAligned>;
+
+// Zeroed, so that what a kernel reads past a row is the same on every run.
+AlignedBytes allocate(size_t n_bytes) {
+  auto* p = static_cast<uint8_t*>(std::aligned_alloc(kAlign, n_bytes));
+  if (p == nullptr) throw std::bad_alloc();
+  std::memset(p, 0, n_bytes);
+  return AlignedBytes(p);
+}
+
+std::string& last_error() {
+  static thread_local std::string text;
+  return text;
+}
+
+bifast_status report(bifast_status status, const char* text) noexcept {
+  try {
+    last_error() = text;
+  } catch (...) {
+    // No memory for the text; the status still tells.
+  }
+  return status;
+}
+
+template <typename Function>
+bifast_status guarded(Function&& function) noexcept {
+  try {
+    function();
+    return BIFAST_OK;
+  } catch (const bifast::Error& e) {
+    return report(e.status, e.what());
+  } catch (const std::bad_alloc&) {
+    return report(BIFAST_NO_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    return report(BIFAST_INTERNAL, e.what());
+  }
+}
+
+void expect_pointer(const void* pointer, const char* name) {
+  if (pointer == nullptr) bifast::fail_argument(std::string(name) + ": null pointer");
+}
+
+void expect_count(const char* what, size_t expected, size_t got) {
+  if (expected != got) {
+    bifast::fail_argument(std::string(what) + ": expected " + std::to_string(expected) + ", got " +
+                          std::to_string(got));
+  }
+}
+
+[[noreturn]] void fail_io(const char* path, const char* why) {
+  throw bifast::Error(BIFAST_IO, std::string(path) + ": " + why);
+}
+
+// Read, not mapped: what the engine keeps is re-tiled anyway, and a mapped file that someone truncates would kill the
+// process.
+std::string read_file(const char* path) {
+  struct stat info;
+  if (stat(path, &info) != 0) fail_io(path, std::strerror(errno));
+  if (!S_ISREG(info.st_mode)) fail_io(path, "not a regular file");
+  if (info.st_size > kMaxFileBytes) bifast::fail_format(std::string(path) + ": larger than 256 MiB");
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail_io(path, std::strerror(errno));
+  std::string bytes(static_cast<size_t>(info.st_size), '\0');
+  file.read(bytes.data(), info.st_size);
+  bytes.resize(static_cast<size_t>(file.gcount()));  // the reader tells a short file
+  return bytes;
+}
+
+}  // namespace
+
+struct bifast_model {
+  bifast::Model model;
+};
+
+struct bifast_session {
+  const bifast::Model& model;
+  AlignedBytes arena;
+};
+
+struct bifast_frontend {
+  bifast_frontend(const bifast_frontend_params& params, const bifast::Kernels& kernels)
+      : frontend(params, kernels), scratch(allocate(frontend.scratch_bytes())) {}
+
+  bifast::Frontend frontend;
+  AlignedBytes scratch;
+};
+
+namespace {
+
+void load(const void* bytes, size_t n_bytes, const char* isa, bifast_model** model) {
+  *model = new bifast_model{
+      bifast::Model(static_cast<const uint8_t*>(bytes), n_bytes, bifast::find_isa(isa))};
+}
+
+const bifast::Frontend& frontend_of(const bifast::Model& model) {
+  if (!model.frontend()) bifast::fail_argument("this model has no front-end: give it features");
+  return *model.frontend();
+}
+
+void expect_depth(const bifast::Model& model, size_t depth) {
+  if (depth >= model.depths().size()) {
+    bifast::fail_argument("depth: expected 0 .. " + std::to_string(model.depths().size() - 1) +
+                          ", got " + std::to_string(depth));
+  }
+}
+
+template <typename Sample>
+bifast_status run_clip(bifast_session* session, size_t depth, const Sample* samples,
+                       size_t n_samples, float* logits, size_t n_classes) {
+  return guarded([&] {
+    expect_pointer(session, "session");
+    expect_pointer(samples, "samples");
+    expect_pointer(logits, "logits");
+    const bifast::Model& model = session->model;
+    expect_depth(model, depth);
+    const size_t window = frontend_of(model).params().window_samples;
+    if (n_samples < 1 || n_samples > window) {
+      bifast::fail_argument("n_samples: expected 1 .. " + std::to_string(window) + ", got " +
+                            std::to_string(n_samples));
+    }
+    expect_count("n_classes", model.labels().size(), n_classes);
+    bifast::check_samples(samples, n_samples);
+    model.run_clip(session->arena.get(), depth, samples, n_samples, logits);
+  });
+}
+
+template <typename Sample>
+bifast_status run_features_of(bifast_session* session, const Sample* samples, size_t n_samples,
+                              float* features, size_t n_features) {
+  return guarded([&] {
+    expect_pointer(session, "session");
+    expect_pointer(samples, "samples");
+    expect_pointer(features, "features");
+    const bifast::Frontend& frontend = frontend_of(session->model);
+    if (n_samples < 1) bifast::fail_argument("n_samples: expected at least 1, got 0");
+    expect_count("n_features", frontend.n_frames(n_samples) * frontend.params().n_mels, n_features);
+    bifast::check_samples(samples, n_samples);
+    session->model.run_frontend(session->arena.get(), samples, n_samples, features);
+  });
+}
+
+template <typename Sample>
+bifast_status run_frontend(bifast_frontend* frontend, const Sample* samples, size_t n_samples,
+                           float* features, size_t n_features) {
+  return guarded([&] {
+    expect_pointer(frontend, "frontend");
+    expect_pointer(samples, "samples");
+    expect_pointer(features, "features");
+    const bifast::Frontend& f = frontend->frontend;
+    if (n_samples < 1) bifast::fail_argument("n_samples: expected at least 1, got 0");
+    expect_count("n_features", f.n_frames(n_samples) * f.params().n_mels, n_features);
+    bifast::check_samples(samples, n_samples);
+    f.run(samples, n_samples, features, frontend->scratch.get());
+  });
+}
+
+void check_features(const bifast::Model& model, const float* features, size_t n_features) {
+  expect_count("n_features", model.input_size(), n_features);
+  for (size_t i = 0; i < n_features; ++i) {
+    if (features[i] - features[i] != 0.0f) {
+      bifast::fail_argument("feature " + std::to_string(i) + " is not finite");
+    }
+  }
+}
+
+void run_features(bifast_session* session, size_t depth, const float* features, size_t n_features,
+                  float* logits, size_t n_classes, const bifast::Model::Observer* observer) {
+  expect_pointer(session, "session");
+  expect_pointer(features, "features");
+  expect_pointer(logits, "logits");
+  const bifast::Model& model = session->model;
+  expect_depth(model, depth);
+  expect_count("n_classes", model.labels().size(), n_classes);
+  check_features(model, features, n_features);
+  model.run_features(session->arena.get(), depth, features, logits, observer);
+}
+
+const char* name_at(const std::vector<std::string>& names, size_t index) {
+  return index < names.size() ? names[index].c_str() : nullptr;
+}
+
+}  // namespace
+
+const char* bifast_last_error(void) { return last_error().c_str(); }
+const char* bifast_version(void) { return BIFAST_VERSION; }
+
+const char* bifast_isa(size_t index) {
+  const auto isas = bifast::runnable_isas();
+  return index < isas.size() ? isas[index]->name : nullptr;
+}
+
+bifast_status bifast_default_isa(const char** name) {
+  return guarded([&] {
+    expect_pointer(name, "name");
+    *name = bifast::find_isa(nullptr).name;
+  });
+}
+
+const char* bifast_kernel_name(size_t index) {
+  return index < bifast::kernel_count() ? bifast::kernel_name(index) : nullptr;
+}
+
+bifast_status bifast_check_kernel(const char* isa, size_t index) {
+  return guarded([&] {
+    if (index >= bifast::kernel_count()) bifast::fail_argument("no such kernel");
+    bifast::check_kernel(bifast::find_isa(isa), index);
+  });
+}
+
+bifast_status bifast_load(const char* path, bifast_model** model) {
+  return guarded([&] {
+    expect_pointer(path, "path");
+    expect_pointer(model, "model");
+    const std::string bytes = read_file(path);
+    load(bytes.data(), bytes.size(), nullptr, model);
+  });
+}
+
+bifast_status bifast_load_memory(const void* bytes, size_t n_bytes, const char* isa,
+                                 bifast_model** model) {
+  return guarded([&] {
+    expect_pointer(bytes, "bytes");
+    expect_pointer(model, "model");
+    load(bytes, n_bytes, isa, model);
+  });
+}
+
+void bifast_free(bifast_model* model) { delete model; }
+
+size_t bifast_n_classes(const bifast_model* model) { return model->model.labels().size(); }
+size_t bifast_n_depths(const bifast_model* model) { return model->model.depths().size(); }
+
+size_t bifast_sample_rate(const bifast_model* model) {
+  const auto& frontend = model->model.frontend();
+  return frontend ? frontend->params().sample_rate : 0;
+}
+size_t bifast_window_samples(const bifast_model* model) {
+  const auto& frontend = model->model.frontend();
+  return frontend ? frontend->params().window_samples : 0;
+}
+size_t bifast_hop_samples(const bifast_model* model) {
+  const auto& frontend = model->model.frontend();
+  return frontend ? frontend->params().hop : 0;
+}
+
+void bifast_input_shape(const bifast_model* model, size_t shape[3]) {
+  const bifast::BufferSpec& input = model->model.input();
+  shape[0] = input.height;
+  shape[1] = input.width;
+  shape[2] = input.channels;
+}
+
+size_t bifast_scratch_bytes(const bifast_model* model) { return model->model.arena_bytes(); }
+const char* bifast_model_isa(const bifast_model* model) { return model->model.kernels().name; }
+const char* bifast_label(const bifast_model* model, size_t index) {
+  return name_at(model->model.labels(), index);
+}
+const char* bifast_depth_name(const bifast_model* model, size_t index) {
+  return name_at(model->model.depths(), index);
+}
+
+bifast_status bifast_find_depth(const bifast_model* model, const char* name, size_t* index) {
+  return guarded([&] {
+    expect_pointer(model, "model");
+    expect_pointer(name, "name");
+    expect_pointer(index, "index");
+    std::string known;
+    const auto& depths = model->model.depths();
+    for (size_t i = 0; i < depths.size(); ++i) {
+      if (depths[i] == name) {
+        *index = i;
+        return;
+      }
+      known += (i > 0 ? ", " : "") + depths[i];
+    }
+    bifast::fail_argument("depth '" + std::string(name) + "': expected one of " + known);
+  });
+}
+
+const char* bifast_card(const bifast_model* model) { return model->model.card().c_str(); }
+
+bifast_status bifast_session_new(const bifast_model* model, bifast_session** session) {
+  return guarded([&] {
+    expect_pointer(model, "model");
+    expect_pointer(session, "session");
+    *session = new bifast_session{model->model, allocate(model->model.arena_bytes())};
+  });
+}
+
+void bifast_session_free(bifast_session* session) { delete session; }
+
+bifast_status bifast_run(bifast_session* session, size_t depth, const float* samples,
+                         size_t n_samples, float* logits, size_t n_classes) {
+  return run_clip(session, depth, samples, n_samples, logits, n_classes);
+}
+
+bifast_status bifast_run_i16(bifast_session* session, size_t depth, const int16_t* samples,
+                             size_t n_samples, float* logits, size_t n_classes) {
+  return run_clip(session, depth, samples, n_samples, logits, n_classes);
+}
+
+bifast_status bifast_run_features(bifast_session* session, size_t depth, const float* features,
+                                  size_t n_features, float* logits, size_t n_classes) {
+  return guarded(
+      [&] { run_features(session, depth, features, n_features, logits, n_classes, nullptr); });
+}
+
+size_t bifast_n_frames(const bifast_model* model, size_t n_samples) {
+  const auto& frontend = model->model.frontend();
+  return frontend ? frontend->n_frames(n_samples) : 0;
+}
+
+bifast_status bifast_features(bifast_session* session, const float* samples, size_t n_samples,
+                              float* features, size_t n_features) {
+  return run_features_of(session, samples, n_samples, features, n_features);
+}
+
+bifast_status bifast_features_i16(bifast_session* session, const int16_t* samples, size_t n_samples,
+                                  float* features, size_t n_features) {
+  return run_features_of(session, samples, n_samples, features, n_features);
+}
+
+bifast_status bifast_trace(bifast_session* session, size_t depth, const float* features,
+                           size_t n_features, float* logits, size_t n_classes,
+                           void (*observe)(void* user, const bifast_layer_output* output),
+                           void* user) {
+  return guarded([&] {
+    if (observe == nullptr) bifast::fail_argument("observe: null pointer");
+    const bifast::Model::Observer observer = [&](const bifast_layer_output& output) {
+      observe(user, &output);
+    };
+    run_features(session, depth, features, n_features, logits, n_classes, &observer);
+  });
+}
+
+bifast_status bifast_frontend_new(const bifast_frontend_params* params, const char* isa,
+                                  bifast_frontend** frontend) {
+  return guarded([&] {
+    expect_pointer(params, "params");
+    expect_pointer(frontend, "frontend");
+    *frontend = new bifast_frontend(*params, bifast::find_isa(isa));
+  });
+}
+
+void bifast_frontend_free(bifast_frontend* frontend) { delete frontend; }
+
+size_t bifast_frontend_n_frames(const bifast_frontend* frontend, size_t n_samples) {
+  return frontend->frontend.n_frames(n_samples);
+}
+
+bifast_status bifast_frontend_run(bifast_frontend* frontend, const float* samples, size_t n_samples,
+                                  float* features, size_t n_features) {
+  return run_frontend(frontend, samples, n_samples, features, n_features);
+}
+
+bifast_status bifast_frontend_run_i16(bifast_frontend* frontend, const int16_t* samples,
+                                      size_t n_samples, float* features, size_t n_features) {
+  return run_frontend(frontend, samples, n_samples, features, n_features);
+}

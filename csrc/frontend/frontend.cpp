@@ -1,0 +1,125 @@
+// Waveform to log-mel frames.
+#include "frontend/frontend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "error.h"
+
+namespace bifast {
+namespace {
+
+// Louder than any float audio: someone passed int16 values as floats.
+constexpr float kLargestSample = 8.0f;
+constexpr size_t kAlign = 64;
+
+size_t align(size_t n_bytes) { return (n_bytes + kAlign - 1) / kAlign * kAlign; }
+
+float to_float(float sample) { return sample; }
+float to_float(int16_t sample) { return static_cast<float>(sample) * (1.0f / 32768.0f); }
+
+void check(bool ok, const std::string& what) {
+  if (!ok) fail_argument("front-end: " + what);
+}
+
+const bifast_frontend_params& checked(const bifast_frontend_params& p) {
+  check(p.sample_rate >= 1 && p.sample_rate <= 1000000, "sample_rate: expected 1 .. 1000000 Hz");
+  const bool power_of_two = (p.n_fft & (p.n_fft - 1)) == 0;
+  check(power_of_two && p.n_fft >= 16 && p.n_fft <= 4096,
+        "n_fft: expected a power of two, 16 .. 4096, got " + std::to_string(p.n_fft));
+  check(p.win_length >= 1 && p.win_length <= p.n_fft,
+        "win_length: expected 1 .. n_fft, got " + std::to_string(p.win_length));
+  check(p.hop >= 1, "hop: expected at least 1");
+  check(p.n_mels >= 1 && p.n_mels <= 256,
+        "n_mels: expected 1 .. 256, got " + std::to_string(p.n_mels));
+  check(p.center <= 1, "center: expected 0 or 1");
+  const uint32_t shortest = p.center ? p.n_fft / 2 + 1 : p.n_fft;
+  check(p.window_samples >= shortest && p.window_samples <= (1u << 26),
+        "window_samples: expected at least " + std::to_string(shortest) + ", got " +
+            std::to_string(p.window_samples));
+  check(p.f_min >= 0.0 && p.f_min < p.f_max && p.f_max <= p.sample_rate / 2.0,
+        "f_min, f_max: expected 0 <= f_min < f_max <= sample_rate / 2");
+  check(p.power_divisor >= 1e-6 && p.power_divisor <= 1e12,
+        "power_divisor: expected 1e-6 .. 1e12");
+  check(p.floor >= 1e-30 && p.floor <= 1e6, "floor: expected 1e-30 .. 1e6");
+  return p;
+}
+
+// Sample i of audio that is reflected at both ends and padded with zeros from n_samples to n_padded.
+template <typename Sample>
+float reflected(const Sample* samples, ptrdiff_t i, ptrdiff_t n_samples, ptrdiff_t n_padded) {
+  if (i < 0) i = -i;
+  if (i >= n_padded) i = 2 * (n_padded - 1) - i;
+  return i < n_samples ? to_float(samples[i]) : 0.0f;
+}
+
+}  // namespace
+
+Frontend::Frontend(const bifast_frontend_params& params, const Kernels& kernels)
+    : params_(checked(params)), kernels_(&kernels), data_(params_), tables_(data_.view(params_)) {}
+
+size_t Frontend::n_frames(size_t n_samples) const {
+  const size_t n = std::max<size_t>(n_samples, params_.window_samples);
+  return 1 + (params_.center ? n : n - params_.n_fft) / params_.hop;
+}
+
+size_t Frontend::scratch_bytes() const {
+  const size_t lanes = kernels_->frame_lanes;
+  return 2 * align(lanes * params_.n_fft * sizeof(float)) +
+         align(lanes * params_.n_mels * sizeof(float));
+}
+
+template <typename Sample>
+void Frontend::run(const Sample* samples, size_t n_samples, float* features,
+                   void* scratch) const noexcept {
+  const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft, n_mels = params_.n_mels;
+  const size_t frame_bytes = align(lanes * n_fft * sizeof(float));
+  float* frames = static_cast<float*>(scratch);
+  float* work = frames + frame_bytes / sizeof(float);
+  float* mels = work + frame_bytes / sizeof(float);
+
+  const size_t count = n_frames(n_samples);
+  const size_t margin = (n_fft - params_.win_length) / 2;
+  const auto n_real = static_cast<ptrdiff_t>(n_samples);
+  const auto n_padded = std::max(n_real, static_cast<ptrdiff_t>(params_.window_samples));
+  for (size_t first = 0; first < count; first += lanes) {
+    const size_t used = std::min(lanes, count - first);
+    std::memset(frames, 0, frame_bytes);
+    for (size_t lane = 0; lane < used; ++lane) {
+      float* frame = frames + lane * n_fft + margin;
+      const ptrdiff_t start = static_cast<ptrdiff_t>((first + lane) * params_.hop + margin) -
+                              static_cast<ptrdiff_t>(params_.center ? n_fft / 2 : 0);
+      const ptrdiff_t length = static_cast<ptrdiff_t>(params_.win_length);
+      if (start >= 0 && start + length <= n_real) {
+        for (ptrdiff_t i = 0; i < length; ++i) frame[i] = to_float(samples[start + i]) * data_.window[static_cast<size_t>(i)];
+      } else {
+        for (ptrdiff_t i = 0; i < length; ++i) {
+          frame[i] = reflected(samples, start + i, n_real, n_padded) * data_.window[static_cast<size_t>(i)];
+        }
+      }
+    }
+    kernels_->log_mel(&tables_, frames, work, mels);
+    for (size_t lane = 0; lane < used; ++lane) {
+      for (size_t m = 0; m < n_mels; ++m) features[(first + lane) * n_mels + m] = mels[m * lanes + lane];
+    }
+  }
+}
+
+template void Frontend::run(const float*, size_t, float*, void*) const noexcept;
+template void Frontend::run(const int16_t*, size_t, float*, void*) const noexcept;
+
+void check_samples(const float* samples, size_t n_samples) {
+  for (size_t i = 0; i < n_samples; ++i) {
+    if (std::fabs(samples[i]) <= kLargestSample) continue;
+    const bool finite = std::isfinite(samples[i]);
+    fail_argument("sample " + std::to_string(i) + " is " + std::to_string(samples[i]) +
+                  (finite ? ": float audio lies in [-1, 1]; divide int16 values by 32768"
+                          : ": audio must be finite"));
+  }
+}
+
+void check_samples(const int16_t*, size_t) {}
+
+}  // namespace bifast

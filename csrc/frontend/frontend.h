@@ -1,0 +1,44 @@
+// Waveform to log-mel frames: framing, window, then the kernels' log_mel on groups of frames.
+#ifndef BIFAST_FRONTEND_FRONTEND_H_
+#define BIFAST_FRONTEND_FRONTEND_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "bifast.h"
+#include "frontend/tables.h"
+#include "kernels/kernels.h"
+
+namespace bifast {
+
+class Frontend {
+ public:
+  // Throws Error(BIFAST_INVALID_ARGUMENT) naming the parameter that is out of range.
+  Frontend(const bifast_frontend_params& params, const Kernels& kernels);
+  Frontend(const Frontend&) = delete;  // tables_ points into data_
+  Frontend& operator=(const Frontend&) = delete;
+
+  const bifast_frontend_params& params() const { return params_; }
+  // Frames of audio of n_samples, which counts as at least one window.
+  size_t n_frames(size_t n_samples) const;
+  size_t scratch_bytes() const;
+
+  // features: [n_frames(n_samples)][n_mels]. Audio shorter than a window is padded with zeros at its end.
+  // scratch: scratch_bytes() bytes, 64-byte aligned. Sample: float or int16_t.
+  template <typename Sample>
+  void run(const Sample* samples, size_t n_samples, float* features, void* scratch) const noexcept;
+
+ private:
+  bifast_frontend_params params_;
+  const Kernels* kernels_;
+  FrontendTableData data_;
+  FrontendTables tables_;
+};
+
+// Throws Error(BIFAST_INVALID_ARGUMENT) unless every sample is finite and of audio's magnitude.
+void check_samples(const float* samples, size_t n_samples);
+void check_samples(const int16_t* samples, size_t n_samples);
+
+}  // namespace bifast
+
+#endif  // BIFAST_FRONTEND_FRONTEND_H_

@@ -1,0 +1,29 @@
+// Constant tables of a front-end setting: window, twiddles, mel bands.
+//
+// They are computed with additions, multiplications and divisions in double precision only (which IEEE-754 fixes on every
+// machine), never with a platform's sine or logarithm, so every machine gets the same bits.
+#ifndef BIFAST_FRONTEND_TABLES_H_
+#define BIFAST_FRONTEND_TABLES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "bifast.h"
+#include "kernels/kernels.h"
+
+namespace bifast {
+
+struct FrontendTableData {
+  explicit FrontendTableData(const bifast_frontend_params& params);
+
+  FrontendTables view(const bifast_frontend_params& params) const;
+
+  std::vector<float> window;  // [win_length], periodic Hann
+  std::vector<float> twiddle;
+  std::vector<uint32_t> order, band_start, band_size;
+  std::vector<float> band_weights;
+};
+
+}  // namespace bifast
+
+#endif  // BIFAST_FRONTEND_TABLES_H_

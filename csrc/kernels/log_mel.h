@@ -1,0 +1,152 @@
+// Windowed frames to log-mel features, one frame per SIMD lane, written once for every instruction set.
+//
+// Real FFT of n_fft points as a complex FFT of n = n_fft / 2 points (radix-4, decimation in frequency, in place;
+// frequency k ends at order[k]), power spectrum, triangular mel bands, decibels. Nothing sums across lanes, so
+// the lane count does not change a bit of the result. Included by ISA files only (law 8: no other headers).
+#ifndef BIFAST_KERNELS_LOG_MEL_H_
+#define BIFAST_KERNELS_LOG_MEL_H_
+
+#include "kernels/kernels.h"
+#include "kernels/lanes.h"
+
+namespace bifast {
+namespace {
+
+template <size_t L>
+struct LogMel {
+  using Floats = Vec<float, L>;
+  using Ints = Vec<int32_t, L>;
+  struct Complex {
+    Floats re, im;
+  };
+
+  static Complex multiply(Complex a, float wr, float wi) {
+    return {a.re * wr - a.im * wi, a.re * wi + a.im * wr};
+  }
+
+  // work[i] holds sample i of all frames: lane t is frame t.
+  static void interleave(const float* frames, size_t n_fft, Floats* work) {
+    for (size_t i = 0; i < n_fft; ++i) {
+      Floats v;
+      for (size_t lane = 0; lane < L; ++lane) v[lane] = frames[lane * n_fft + i];
+      work[i] = v;
+    }
+  }
+
+  struct Butterfly {
+    Complex y0, y1, y2, y3;
+  };
+
+  static Butterfly butterfly(const Complex* z, size_t q) {
+    const Complex a = z[0], b = z[q], c = z[2 * q], d = z[3 * q];
+    const Complex t0{a.re + c.re, a.im + c.im}, t1{a.re - c.re, a.im - c.im};
+    const Complex t2{b.re + d.re, b.im + d.im}, t3{b.im - d.im, d.re - b.re};  // t3 = -i (b - d)
+    return {{t0.re + t2.re, t0.im + t2.im},
+            {t1.re + t3.re, t1.im + t3.im},
+            {t0.re - t2.re, t0.im - t2.im},
+            {t1.re - t3.re, t1.im - t3.im}};
+  }
+
+  static void fft(const FrontendTables& t, Complex* z) {
+    const size_t n = t.n_fft / 2;
+    size_t span = n;
+    for (; span >= 4; span /= 4) {
+      const size_t q = span / 4;
+      const size_t step = t.n_fft / span;
+      for (size_t block = 0; block < n; block += span) {  // twiddle 1
+        const Butterfly y = butterfly(z + block, q);
+        z[block] = y.y0;
+        z[block + q] = y.y1;
+        z[block + 2 * q] = y.y2;
+        z[block + 3 * q] = y.y3;
+      }
+      for (size_t j = 1; j < q; ++j) {
+        const float* w1 = t.twiddle + 2 * j * step;
+        const float* w2 = t.twiddle + 4 * j * step;
+        const float* w3 = t.twiddle + 6 * j * step;
+        for (size_t block = j; block < n; block += span) {
+          const Butterfly y = butterfly(z + block, q);
+          z[block] = y.y0;
+          z[block + q] = multiply(y.y1, w1[0], w1[1]);
+          z[block + 2 * q] = multiply(y.y2, w2[0], w2[1]);
+          z[block + 3 * q] = multiply(y.y3, w3[0], w3[1]);
+        }
+      }
+    }
+    if (span == 2) {
+      for (size_t i = 0; i < n; i += 2) {
+        const Complex a = z[i], b = z[i + 1];
+        z[i] = {a.re + b.re, a.im + b.im};
+        z[i + 1] = {a.re - b.re, a.im - b.im};
+      }
+    }
+  }
+
+  // power[k] = |2 X_k|^2 of the real signal, k <= n; the factor 4 is in the band weights.
+  static void power_spectrum(const FrontendTables& t, const Complex* z, Floats* power) {
+    const size_t n = t.n_fft / 2;
+    for (size_t k = 0; k <= n / 2; ++k) {
+      const Complex a = z[t.order[k]], b = z[t.order[(n - k) % n]];
+      const float wr = t.twiddle[2 * k], wi = t.twiddle[2 * k + 1];
+      const Floats er = a.re + b.re, ei = a.im - b.im;
+      const Floats dr = a.re - b.re, di = a.im + b.im;
+      const Floats tr = di * wr + dr * wi, ti = di * wi - dr * wr;
+      const Floats pr = er + tr, pi = ei + ti, mr = er - tr, mi = ei - ti;
+      power[k] = pr * pr + pi * pi;
+      power[n - k] = mr * mr + mi * mi;
+    }
+  }
+
+  // 10 * log10(x) for positive normal x: x = 2^e m with m in [sqrt(1/2), sqrt(2)), log m = 2 atanh((m - 1) / (m + 1)).
+  static Floats decibels(Floats x) {
+    const Ints bits = reinterpret_cast<Ints>(x);
+    const Ints e = (bits - 0x3f3504f3) >> 23;
+    const Floats m = reinterpret_cast<Floats>(bits - (e << 23));
+    const Floats f = m - 1.0f;
+    const Floats s = f / (m + 1.0f);
+    const Floats z = s * s;
+    Floats p = z * 0.965098848f + 1.24084138f;  // 20 / ln 10 times 1/9, 1/7, 1/5, 1/3, 1
+    p = p * z + 1.73717793f;
+    p = p * z + 2.89529655f;
+    p = p * z + 8.68588964f;
+    return __builtin_convertvector(e, Floats) * 3.01029996f + s * p;
+  }
+
+  static void bands(const FrontendTables& t, const Floats* power, float* out) {
+    const float* weights = t.band_weights;
+    for (size_t m = 0; m < t.n_mels; ++m) {
+      const Floats* p = power + t.band_start[m];
+      const size_t size = t.band_size[m];
+      Floats sum[4] = {};
+      size_t i = 0;
+      for (; i + 4 <= size; i += 4) {
+        for (size_t j = 0; j < 4; ++j) sum[j] = sum[j] + p[i + j] * weights[i + j];
+      }
+      for (size_t j = 0; i + j < size; ++j) sum[j] = sum[j] + p[i + j] * weights[i + j];
+      weights += size;
+      const Floats total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      const Floats floored = total > t.floor ? total : (Floats{} + t.floor);
+      const Floats db = decibels(floored);
+      __builtin_memcpy(out + m * L, &db, sizeof(db));
+    }
+  }
+
+  static void run(const FrontendTables* t, float* frames, float* work, float* out) {
+    interleave(frames, t->n_fft, reinterpret_cast<Floats*>(work));
+    Complex* z = reinterpret_cast<Complex*>(work);
+    fft(*t, z);
+    Floats* power = reinterpret_cast<Floats*>(frames);
+    power_spectrum(*t, z, power);
+    bands(*t, power, out);
+  }
+};
+
+template <size_t L>
+void log_mel(const FrontendTables* tables, float* frames, float* work, float* out) {
+  LogMel<L>::run(tables, frames, work, out);
+}
+
+}  // namespace
+}  // namespace bifast
+
+#endif  // BIFAST_KERNELS_LOG_MEL_H_

@@ -1,0 +1,121 @@
+// bifast-run: the C interface as a program. Classifies WAV files without Python.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "bifast.h"
+#include "wav.h"
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: bifast-run [--depth NAME] MODEL.bifast SOUND.wav...\n"
+    "\n"
+    "Classifies WAV files (mono or not, at the model's rate). Longer files are scanned: one line for each\n"
+    "quarter of a second. Each line has the file, the start of the window in seconds, label and probability.\n"
+    "\n"
+    "  --depth NAME   full (default), half, quarter, eighth: as far as the model has them\n"
+    "  --help         this text\n"
+    "\n"
+    "example: bifast-run --depth half bifsmn.bifast yes.wav\n"
+    "exit status: 0, or 1 if something could not be read or run, or 2 for wrong usage\n";
+
+struct FreeModel {
+  void operator()(bifast_model* p) const { bifast_free(p); }
+};
+struct FreeSession {
+  void operator()(bifast_session* p) const { bifast_session_free(p); }
+};
+
+void check(bifast_status status) {
+  if (status != BIFAST_OK) throw std::runtime_error(bifast_last_error());
+}
+
+class Classifier {
+ public:
+  Classifier(const char* path, const char* depth) {
+    bifast_model* model = nullptr;
+    check(bifast_load(path, &model));
+    model_.reset(model);
+    bifast_session* session = nullptr;
+    check(bifast_session_new(model, &session));
+    session_.reset(session);
+    if (depth != nullptr) check(bifast_find_depth(model, depth, &depth_));
+    if (bifast_sample_rate(model) == 0) throw std::runtime_error("this model does not take audio");
+  }
+
+  void run(const std::string& path) const {
+    const bifast::Wav wav = bifast::read_wav(path);
+    const bifast_model* model = model_.get();
+    const size_t rate = bifast_sample_rate(model), hop = bifast_hop_samples(model);
+    if (wav.sample_rate != rate) {
+      throw std::runtime_error(path + ": expected " + std::to_string(rate) + " Hz, got " +
+                               std::to_string(wav.sample_rate) + " Hz; resample it, or use the Python program");
+    }
+    if (wav.samples.empty()) throw std::runtime_error(path + ": holds no samples");
+    size_t shape[3];
+    bifast_input_shape(model, shape);
+    const size_t n_frames = bifast_n_frames(model, wav.samples.size());
+    std::vector<float> features(n_frames * shape[1]), logits(bifast_n_classes(model));
+    check(bifast_features(session_.get(), wav.samples.data(), wav.samples.size(), features.data(),
+                          features.size()));
+    const size_t step = std::max<size_t>(1, rate / 4 / hop);
+    for (size_t first = 0; first + shape[0] <= n_frames; first += step) {
+      check(bifast_run_features(session_.get(), depth_, features.data() + first * shape[1],
+                                shape[0] * shape[1], logits.data(), logits.size()));
+      print(path, static_cast<double>(first * hop) / static_cast<double>(rate), logits);
+    }
+  }
+
+ private:
+  void print(const std::string& path, double start, const std::vector<float>& logits) const {
+    const size_t best = static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    double sum = 0.0;
+    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
+    std::printf("%s\t%.2f\t%s\t%.3f\n", path.c_str(), start, bifast_label(model_.get(), best), 1.0 / sum);
+  }
+
+  std::unique_ptr<bifast_model, FreeModel> model_;
+  std::unique_ptr<bifast_session, FreeSession> session_;  // freed before the model
+  size_t depth_ = 0;
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const char* depth = nullptr;
+  std::vector<const char*> paths;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--help") == 0) return std::fputs(kUsage, stdout) < 0 ? 1 : 0;
+    if (std::strcmp(argv[i], "--depth") == 0 && i + 1 < argc) {
+      depth = argv[++i];
+    } else {
+      paths.push_back(argv[i]);
+    }
+  }
+  if (paths.size() < 2) {
+    std::fputs(kUsage, stderr);
+    return 2;
+  }
+  int status = 0;
+  try {
+    const Classifier classifier(paths[0], depth);
+    for (size_t i = 1; i < paths.size(); ++i) {
+      try {
+        classifier.run(paths[i]);
+      } catch (const std::exception& e) {
+        std::fprintf(stderr, "bifast-run: %s\n", e.what());
+        status = 1;
+      }
+    }
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bifast-run: %s\n", e.what());
+    return 1;
+  }
+  return status;
+}

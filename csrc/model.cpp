@@ -1,0 +1,191 @@
+// Loading plans one arena for all depths; running walks the layers of one depth.
+#include "model.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "error.h"
+
+namespace bifast {
+namespace {
+
+constexpr size_t kAlign = 64;
+// Vector kernels may read a word past the last row.
+constexpr size_t kSlackBytes = 64;
+constexpr uint64_t kMaxBufferBytes = uint64_t{256} << 20;
+constexpr uint64_t kMaxArenaBytes = uint64_t{512} << 20;
+constexpr uint64_t kMaxWork = uint64_t{1} << 34;
+
+size_t align(size_t n_bytes) { return (n_bytes + kAlign - 1) / kAlign * kAlign; }
+
+// The layers between which a buffer holds something; the input is held from before the first layer, the
+// output until after the last.
+struct Lifetime {
+  size_t first = SIZE_MAX, last = 0;
+
+  void touch(size_t step) {
+    first = std::min(first, step);
+    last = std::max(last, step);
+  }
+  bool used() const { return first != SIZE_MAX; }
+  bool meets(const Lifetime& other) const { return first <= other.last && other.first <= last; }
+};
+
+struct Placed {
+  size_t offset, bytes;
+  Lifetime lifetime;
+};
+
+// Lowest offset at which `bytes` fit beside everything alive at the same time.
+size_t lowest_offset(std::vector<Placed>& placed, size_t bytes, const Lifetime& lifetime) {
+  std::sort(placed.begin(), placed.end(),
+            [](const Placed& a, const Placed& b) { return a.offset < b.offset; });
+  size_t at = 0;
+  for (const Placed& p : placed) {
+    if (!p.lifetime.meets(lifetime) || p.offset + p.bytes <= at) continue;
+    if (p.offset >= at + bytes) break;
+    at = p.offset + p.bytes;
+  }
+  return at;
+}
+
+}  // namespace
+
+Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : kernels_(kernels) {
+  ModelFile file = read_model_file(bytes, n_bytes);
+  buffers_ = file.buffers;
+  uint64_t buffer_bytes = 0;
+  for (const BufferSpec& b : buffers_) buffer_bytes += b.bytes();
+  if (buffer_bytes > kMaxBufferBytes) fail_format("buffers of more than 256 MiB");
+  if (input().is_bits) fail_format("buffer 0 is not a float buffer");
+  const BufferSpec& last = buffers_.back();
+  if (last.is_bits || last.positions() != 1 || last.channels != file.labels.size()) {
+    fail_format("the last buffer must hold one float for each of the labels");
+  }
+  if (file.frontend) {
+    try {
+      frontend_.emplace(*file.frontend, kernels_);
+    } catch (const Error& e) {
+      fail_format(e.what());
+    }
+    const size_t frames = frontend_->n_frames(0);
+    if (input().height != frames || input().width != file.frontend->n_mels || input().channels != 1) {
+      fail_format("buffer 0 is not what the front-end makes");
+    }
+  }
+  check_flow(file);
+  build_layers(file);
+  plan_arena(file);
+  labels_ = std::move(file.labels);
+  depths_ = std::move(file.depths);
+  card_ = std::move(file.card);
+}
+
+// At every depth a layer reads only what an earlier layer of that depth wrote.
+void Model::check_flow(const ModelFile& file) const {
+  for (size_t depth = 0; depth < file.depths.size(); ++depth) {
+    std::vector<bool> written(buffers_.size(), false);
+    written[0] = true;
+    for (const OpSpec& op : file.ops) {
+      if ((op.depth_mask >> depth & 1) == 0) continue;
+      for (const uint32_t id : {op.input, op.residual}) {
+        if (id != kNone && !written[id]) {
+          fail_format(op.name + ": reads a buffer that nothing wrote at depth " + file.depths[depth]);
+        }
+      }
+      for (const uint32_t id : {op.out_f32, op.out_bits}) {
+        if (id != kNone) written[id] = true;
+      }
+    }
+    if (!written.back()) fail_format("depth " + file.depths[depth] + " writes no output");
+  }
+}
+
+void Model::build_layers(const ModelFile& file) {
+  uint64_t work = 0;
+  for (const OpSpec& spec : file.ops) {
+    if (spec.input == kNone) fail_format(spec.name + ": has no input");
+    layers_.push_back({spec.name, spec.depth_mask, spec.out_f32, spec.out_bits,
+                       make_op({file, spec, kernels_})});
+    work += layers_.back().op->work();
+    if (work > kMaxWork) fail_format("more than 2^34 multiply-adds in one run");
+  }
+}
+
+void Model::plan_arena(const ModelFile& file) {
+  std::vector<Lifetime> lifetimes(buffers_.size());
+  lifetimes.front().touch(0);
+  lifetimes.back().touch(file.ops.size() + 1);
+  for (size_t step = 0; step < file.ops.size(); ++step) {
+    const OpSpec& op = file.ops[step];
+    for (const uint32_t id : {op.input, op.residual, op.out_f32, op.out_bits}) {
+      if (id != kNone) lifetimes[id].touch(step + 1);
+    }
+  }
+  std::vector<Placed> placed;
+  offsets_.assign(buffers_.size(), 0);
+  size_t buffers_end = 0;
+  for (size_t id = 0; id < buffers_.size(); ++id) {  // the input first: at offset 0
+    if (!lifetimes[id].used()) continue;
+    const size_t bytes = align(buffers_[id].bytes());
+    offsets_[id] = lowest_offset(placed, bytes, lifetimes[id]);
+    placed.push_back({offsets_[id], bytes, lifetimes[id]});
+    buffers_end = std::max(buffers_end, offsets_[id] + bytes);
+  }
+  size_t scratch = 0;
+  for (const Layer& layer : layers_) scratch = std::max(scratch, layer.op->scratch_bytes());
+  scratch_offset_ = align(buffers_end + kSlackBytes);
+  arena_bytes_ = align(scratch_offset_ + scratch);
+  // The front-end is done before the first layer runs: its scratch may lie over all but the input.
+  if (frontend_) {
+    arena_bytes_ = std::max(arena_bytes_, align(input().bytes()) + frontend_->scratch_bytes());
+  }
+  if (arena_bytes_ > kMaxArenaBytes) fail_format("one run needs more than 512 MiB");
+}
+
+void Model::run_features(uint8_t* arena, size_t depth, const float* features, float* logits,
+                         const Observer* observer) const {
+  const Workspace ws = workspace(arena);
+  std::memcpy(ws.buffer<float>(0), features, input().bytes());
+  run_layers(ws, depth, observer);
+  std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
+}
+
+template <typename Sample>
+void Model::run_clip(uint8_t* arena, size_t depth, const Sample* samples, size_t n_samples,
+                     float* logits) const noexcept {
+  const Workspace ws = workspace(arena);
+  run_frontend(arena, samples, n_samples, ws.buffer<float>(0));
+  run_layers(ws, depth, nullptr);
+  std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
+}
+
+template <typename Sample>
+void Model::run_frontend(uint8_t* arena, const Sample* samples, size_t n_samples,
+                         float* features) const noexcept {
+  frontend_->run(samples, n_samples, features, arena + align(input().bytes()));
+}
+
+template void Model::run_clip(uint8_t*, size_t, const float*, size_t, float*) const noexcept;
+template void Model::run_clip(uint8_t*, size_t, const int16_t*, size_t, float*) const noexcept;
+template void Model::run_frontend(uint8_t*, const float*, size_t, float*) const noexcept;
+template void Model::run_frontend(uint8_t*, const int16_t*, size_t, float*) const noexcept;
+
+void Model::run_layers(const Workspace& ws, size_t depth, const Observer* observer) const {
+  for (const Layer& layer : layers_) {
+    if ((layer.depth_mask >> depth & 1) == 0) continue;
+    layer.op->run(ws);
+    if (observer != nullptr) observe(ws, layer, *observer);
+  }
+}
+
+void Model::observe(const Workspace& ws, const Layer& layer, const Observer& observer) const {
+  for (const uint32_t id : {layer.out_f32, layer.out_bits}) {
+    if (id == kNone) continue;
+    const BufferSpec& b = buffers_[id];
+    observer({layer.name.c_str(), b.is_bits ? 1 : 0, {b.height, b.width, b.channels}, b.row_bytes(),
+              ws.buffer<uint8_t>(id)});
+  }
+}
+
+}  // namespace bifast

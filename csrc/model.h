@@ -1,0 +1,78 @@
+// A loaded model: checked, planned, immutable; and the sessions that run it.
+#ifndef BIFAST_MODEL_H_
+#define BIFAST_MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bifast.h"
+#include "format.h"
+#include "frontend/frontend.h"
+#include "ops/op.h"
+
+namespace bifast {
+
+class Model {
+ public:
+  // Checks and plans everything; keeps no pointer into `bytes`. Throws Error.
+  Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels);
+
+  const Kernels& kernels() const { return kernels_; }
+  const std::vector<std::string>& labels() const { return labels_; }
+  const std::vector<std::string>& depths() const { return depths_; }
+  const std::string& card() const { return card_; }
+  const std::optional<Frontend>& frontend() const { return frontend_; }
+  const BufferSpec& input() const { return buffers_.front(); }
+  size_t input_size() const { return input().positions() * input().channels; }
+  size_t arena_bytes() const { return arena_bytes_; }
+
+  // Called after each layer with each buffer that it wrote.
+  using Observer = std::function<void(const bifast_layer_output&)>;
+
+  // arena: arena_bytes(), 64-byte aligned, zero before its first use. features: [input_size()].
+  // logits: [labels().size()].
+  void run_features(uint8_t* arena, size_t depth, const float* features, float* logits,
+                    const Observer* observer = nullptr) const;
+  template <typename Sample>
+  void run_clip(uint8_t* arena, size_t depth, const Sample* samples, size_t n_samples,
+                float* logits) const noexcept;
+  // features: frontend()->n_frames(n_samples) rows. Needs a front-end.
+  template <typename Sample>
+  void run_frontend(uint8_t* arena, const Sample* samples, size_t n_samples,
+                    float* features) const noexcept;
+
+ private:
+  struct Layer {
+    std::string name;
+    uint32_t depth_mask;
+    uint32_t out_f32, out_bits;
+    std::unique_ptr<Op> op;
+  };
+
+  void build_layers(const ModelFile& file);
+  void check_flow(const ModelFile& file) const;
+  void plan_arena(const ModelFile& file);
+  Workspace workspace(uint8_t* arena) const {
+    return {arena, offsets_.data(), arena + scratch_offset_};
+  }
+  void run_layers(const Workspace& workspace, size_t depth, const Observer* observer) const;
+  void observe(const Workspace& workspace, const Layer& layer, const Observer& observer) const;
+
+  const Kernels& kernels_;
+  std::optional<Frontend> frontend_;
+  std::vector<std::string> labels_, depths_;
+  std::string card_;
+  std::vector<BufferSpec> buffers_;
+  std::vector<Layer> layers_;
+  std::vector<size_t> offsets_;  // of the buffers in the arena
+  size_t scratch_offset_ = 0, arena_bytes_ = 0;
+};
+
+}  // namespace bifast
+
+#endif  // BIFAST_MODEL_H_

@@ -1,0 +1,145 @@
+// Convolution of bits with 1-bit weights; dense and 1 x 1 layers are its special cases.
+//
+// Patches are rows of a binary matrix product. Missing taps are gathered as zero bits, which would count as -1:
+// the number of weight bits under them is known for each class of positions and corrected in the base of the sum,
+//   sum = K_existing - 2 (p - ones_missing) = base - 2 p.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "ops/geometry.h"
+#include "ops/output_stage.h"
+
+namespace bifast {
+namespace {
+
+// Positions whose counts are held at once.
+constexpr size_t kRows = 32;
+
+size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+bool bit_at(const uint8_t* row, size_t i) { return (row[i / 8] >> (i % 8) & 1) != 0; }
+
+class BinaryConv2d final : public Op {
+ public:
+  explicit BinaryConv2d(const OpInput& input)
+      : kernels_(input.kernels),
+        input_(input.spec.input),
+        geometry_(Geometry::of(input)),
+        channels_(input.output().channels),
+        positions_(input.output().positions()),
+        tap_bytes_(input.input().row_bytes()),
+        depth_(geometry_.taps() * input.input().channels),
+        depth_bytes_(round_up(geometry_.taps() * tap_bytes_, kDepthBlock)),
+        direct_(geometry_.patches_are_runs() && geometry_.taps() * tap_bytes_ == depth_bytes_),
+        stage_(input, read_weights(input)) {}
+
+  size_t scratch_bytes() const override { return patch_bytes() + count_bytes() + row_bytes(); }
+  uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_; }
+
+  void run(const Workspace& workspace) const noexcept override {
+    uint8_t* patches = workspace.scratch;
+    auto* counts = reinterpret_cast<uint16_t*>(patches + patch_bytes());
+    auto* row = reinterpret_cast<float*>(patches + patch_bytes() + count_bytes());
+    const uint8_t* in = workspace.buffer<uint8_t>(input_);
+    const size_t n_padded = OutputStage::padded(channels_);
+    for (size_t first = 0; first < positions_; first += kRows) {
+      const size_t rows = std::min(kRows, positions_ - first);
+      const uint8_t* a = patches;
+      size_t stride = depth_bytes_;
+      if (direct_) {
+        stride = geometry_.patch_step() * tap_bytes_;
+        a = in + first * stride;
+      } else {
+        for (size_t r = 0; r < rows; ++r) gather(in, first + r, patches + r * depth_bytes_);
+      }
+      kernels_.binary_matmul(a, stride, panel_.data(), counts, n_padded, rows, n_padded,
+                             depth_bytes_);
+      for (size_t r = 0; r < rows; ++r) {
+        stage_.finish_counts(workspace, first + r, geometry_.class_of(first + r),
+                             counts + r * n_padded, row);
+      }
+    }
+  }
+
+ private:
+  size_t patch_bytes() const { return direct_ ? 0 : round_up(kRows * depth_bytes_, 64); }
+  size_t count_bytes() const { return kRows * OutputStage::padded(channels_) * sizeof(uint16_t); }
+  size_t row_bytes() const { return round_up(channels_ * sizeof(float), 64); }
+
+  void gather(const uint8_t* in, size_t position, uint8_t* patch) const noexcept {
+    geometry_.gather(in, tap_bytes_, position, patch);
+    const size_t used = geometry_.taps() * tap_bytes_;
+    std::memset(patch + used, 0, depth_bytes_ - used);
+  }
+
+  // Packs the panel and returns the bases of the sums.
+  CountBases read_weights(const OpInput& input) {
+    const BufferSpec& in = input.input();
+    input.require(in.is_bits, "expected bits as input");
+    input.require(depth_ <= kMaxDepthBits, "more than 65535 products in one sum");
+    const TensorSpec& weights = input.bits(input.spec.weights, "weights", channels_, depth_);
+
+    const size_t n_padded = OutputStage::padded(channels_);
+    std::vector<uint8_t> rows(n_padded * depth_bytes_, 0);  // taps padded as the activations are
+    for (size_t n = 0; n < channels_; ++n) {
+      const uint8_t* from = weights.data + n * weights.row_bytes();
+      uint8_t* to = rows.data() + n * depth_bytes_;
+      for (size_t tap = 0; tap < geometry_.taps(); ++tap) {
+        for (size_t c = 0; c < in.channels; ++c) {
+          const bool bit = bit_at(from, tap * in.channels + c);
+          to[tap * tap_bytes_ + c / 8] |= static_cast<uint8_t>(bit << (c % 8));
+        }
+      }
+    }
+    pack(rows, n_padded);
+    return count_bases(rows, in.channels);
+  }
+
+  void pack(const std::vector<uint8_t>& rows, size_t n_padded) {
+    const size_t nr = kernels_.tile_cols, nb = kernels_.tile_bytes, steps = depth_bytes_ / nb;
+    panel_.resize(rows.size());
+    for (size_t n = 0; n < n_padded; ++n) {
+      for (size_t k = 0; k < steps; ++k) {
+        std::memcpy(panel_.data() + ((n / nr * steps + k) * nr + n % nr) * nb,
+                    rows.data() + n * depth_bytes_ + k * nb, nb);
+      }
+    }
+  }
+
+  CountBases count_bases(const std::vector<uint8_t>& rows, size_t in_channels) const {
+    CountBases counts{depth_, {}};
+    for (size_t class_id = 0; class_id < geometry_.n_classes(); ++class_id) {
+      std::vector<int32_t> base(channels_, 0);
+      for (size_t tap = 0; tap < geometry_.taps(); ++tap) {
+        const bool exists = geometry_.tap_exists(class_id, tap);
+        for (size_t n = 0; n < channels_; ++n) {
+          if (exists) {
+            base[n] += static_cast<int32_t>(in_channels);
+            continue;
+          }
+          const uint8_t* w = rows.data() + n * depth_bytes_ + tap * tap_bytes_;
+          for (size_t b = 0; b < tap_bytes_; ++b) base[n] += 2 * std::popcount(w[b]);
+        }
+      }
+      counts.bases.push_back(std::move(base));
+    }
+    return counts;
+  }
+
+  const Kernels& kernels_;
+  uint32_t input_;
+  Geometry geometry_;
+  size_t channels_, positions_, tap_bytes_, depth_, depth_bytes_;
+  bool direct_;  // patches lie in the input as they are needed
+  std::vector<uint8_t> panel_;
+  OutputStage stage_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_binary_conv2d(const OpInput& input) {
+  return std::make_unique<BinaryConv2d>(input);
+}
+
+}  // namespace bifast

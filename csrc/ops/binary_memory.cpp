@@ -1,0 +1,90 @@
+// The memory of an FSMN block: a depthwise FIR filter over time with 1-bit taps on 1-bit activations.
+#include "ops/geometry.h"
+#include "ops/output_stage.h"
+
+namespace bifast {
+namespace {
+
+constexpr size_t kWordBytes = 8;
+
+class BinaryMemory final : public Op {
+ public:
+  explicit BinaryMemory(const OpInput& input)
+      : kernels_(input.kernels),
+        input_(input.spec.input),
+        geometry_(Geometry::of(input)),
+        channels_(input.output().channels),
+        row_bytes_(input.input().row_bytes()),
+        // Words may run into the next row (or the arena's slack): what they count there is never used.
+        word_bytes_((row_bytes_ + kWordBytes - 1) / kWordBytes * kWordBytes),
+        stage_(input, read_weights(input)) {}
+
+  size_t scratch_bytes() const override { return pointer_bytes() + count_bytes() + row_floats(); }
+  uint64_t work() const override {
+    return uint64_t{geometry_.y.out} * geometry_.y.kernel * channels_;
+  }
+
+  void run(const Workspace& workspace) const noexcept override {
+    auto* rows = reinterpret_cast<const uint8_t**>(workspace.scratch);
+    auto* counts = reinterpret_cast<uint16_t*>(workspace.scratch + pointer_bytes());
+    auto* floats = reinterpret_cast<float*>(workspace.scratch + pointer_bytes() + count_bytes());
+    const uint8_t* in = workspace.buffer<uint8_t>(input_);
+    for (size_t t = 0; t < geometry_.y.out; ++t) {
+      const Axis::Taps taps = geometry_.y.classes[geometry_.y.class_of[t]];
+      for (size_t tap = taps.first; tap < taps.last; ++tap) {
+        rows[tap - taps.first] = in + geometry_.y.input_of(t, tap) * row_bytes_;
+      }
+      kernels_.memory_row(rows, tap_rows_.data() + taps.first, taps.last - taps.first, counts,
+                          word_bytes_);
+      stage_.finish_counts(workspace, t, geometry_.class_of(t), counts, floats);
+    }
+  }
+
+ private:
+  size_t pointer_bytes() const { return (geometry_.y.kernel * sizeof(uint8_t*) + 63) / 64 * 64; }
+  size_t count_bytes() const {
+    return OutputStage::padded(8 * word_bytes_) * sizeof(uint16_t);
+  }
+  size_t row_floats() const { return (channels_ * sizeof(float) + 63) / 64 * 64; }
+
+  CountBases read_weights(const OpInput& input) {
+    const BufferSpec& in = input.input();
+    const size_t taps = geometry_.y.kernel;
+    input.require(in.is_bits, "expected bits as input");
+    input.require(in.width == 1 && input.output().width == 1 && geometry_.x.kernel == 1 &&
+                      geometry_.x.complete(),
+                  "expected width 1 without padding");
+    input.require(geometry_.y.stride == 1 && geometry_.x.stride == 1, "expected stride 1");
+    input.require(in.channels == channels_, "input and output differ in channels");
+    const TensorSpec& weights = input.bits(input.spec.weights, "weights", taps, channels_);
+
+    weights_.assign(taps * word_bytes_, 0);
+    for (size_t tap = 0; tap < taps; ++tap) {
+      const uint8_t* from = weights.data + tap * weights.row_bytes();
+      std::copy(from, from + (channels_ + 7) / 8, weights_.begin() + static_cast<ptrdiff_t>(tap * word_bytes_));
+    }
+    for (size_t tap = 0; tap < taps; ++tap) tap_rows_.push_back(weights_.data() + tap * word_bytes_);
+
+    CountBases counts{taps, {}};
+    for (const Axis::Taps& existing : geometry_.y.classes) {
+      counts.bases.emplace_back(channels_, static_cast<int32_t>(existing.last - existing.first));
+    }
+    return counts;
+  }
+
+  const Kernels& kernels_;
+  uint32_t input_;
+  Geometry geometry_;
+  size_t channels_, row_bytes_, word_bytes_;
+  std::vector<uint8_t> weights_;  // [tap][word_bytes]
+  std::vector<const uint8_t*> tap_rows_;
+  OutputStage stage_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_binary_memory(const OpInput& input) {
+  return std::make_unique<BinaryMemory>(input);
+}
+
+}  // namespace bifast

@@ -1,0 +1,106 @@
+// Geometry of a convolution: which input positions an output position reads.
+#ifndef BIFAST_OPS_GEOMETRY_H_
+#define BIFAST_OPS_GEOMETRY_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "ops/op.h"
+
+namespace bifast {
+
+// Along one axis: output i reads inputs start(i) + tap * dilation for the taps that exist, first <= tap < last.
+struct Axis {
+  struct Taps {
+    size_t first, last;
+    bool operator==(const Taps&) const = default;
+  };
+
+  size_t in, out, kernel, stride, pad, dilation;
+  std::vector<Taps> classes;         // distinct sets of existing taps
+  std::vector<size_t> class_of;      // [out]
+
+  Axis(size_t in_size, size_t out_size, size_t kernel_size, size_t stride_size, size_t pad_size,
+       size_t dilation_size)
+      : in(in_size), out(out_size), kernel(kernel_size), stride(stride_size), pad(pad_size),
+        dilation(dilation_size) {
+    for (size_t i = 0; i < out; ++i) {
+      // Tap t exists where 0 <= i * stride + t * dilation - pad < in.
+      const size_t base = i * stride;
+      size_t first = base >= pad ? 0 : (pad - base + dilation - 1) / dilation;
+      size_t last = base >= pad + in ? 0 : (pad + in - base + dilation - 1) / dilation;
+      if (first > kernel) first = kernel;
+      if (last > kernel) last = kernel;
+      if (last < first) last = first;
+      const Taps taps = first == last ? Taps{0, 0} : Taps{first, last};
+      // Both ends grow with i, so a set that has gone does not come back; only "none" can be at either end.
+      size_t id = classes.empty() ? 0 : class_of.back();
+      if (taps == Taps{0, 0} && !classes.empty() && classes[0] == taps) id = 0;
+      if (classes.empty() || !(classes[id] == taps)) {
+        id = classes.size();
+        classes.push_back(taps);
+      }
+      class_of.push_back(id);
+    }
+  }
+
+  // Input index that an existing tap of output i reads.
+  size_t input_of(size_t i, size_t tap) const { return i * stride + tap * dilation - pad; }
+  bool complete() const {
+    return classes.size() == 1 && classes[0] == Taps{0, kernel};
+  }
+};
+
+inline constexpr size_t kMaxKernel = 255;
+inline constexpr size_t kMaxGeometry = 65535;         // stride, pad, dilation
+inline constexpr uint64_t kMaxClassTaps = 1u << 26;  // classes * taps * output channels
+
+// A position's class says which taps exist; positions of one class share their tables.
+struct Geometry {
+  Axis y, x;
+
+  static Geometry of(const OpInput& input) {
+    const OpSpec& s = input.spec;
+    const BufferSpec &in = input.input(), &out = input.output();
+    for (size_t axis = 0; axis < 2; ++axis) {
+      input.require(s.kernel[axis] >= 1 && s.stride[axis] >= 1 && s.dilation[axis] >= 1 &&
+                        s.kernel[axis] <= kMaxKernel && s.stride[axis] <= kMaxGeometry &&
+                        s.dilation[axis] <= kMaxGeometry && s.pad[axis] <= kMaxGeometry,
+                    "expected kernel 1 .. 255, stride and dilation 1 .. 65535, pad 0 .. 65535");
+    }
+    Geometry g{Axis(in.height, out.height, s.kernel[0], s.stride[0], s.pad[0], s.dilation[0]),
+               Axis(in.width, out.width, s.kernel[1], s.stride[1], s.pad[1], s.dilation[1])};
+    input.require(uint64_t{g.n_classes()} * g.taps() * out.channels <= kMaxClassTaps,
+                  "padding makes too many different borders");
+    return g;
+  }
+
+  size_t taps() const { return y.kernel * x.kernel; }
+  size_t n_classes() const { return y.classes.size() * x.classes.size(); }
+  size_t class_of(size_t position) const {
+    return y.class_of[position / x.out] * x.classes.size() + x.class_of[position % x.out];
+  }
+  bool tap_exists(size_t class_id, size_t tap) const {
+    const Axis::Taps& ys = y.classes[class_id / x.classes.size()];
+    const Axis::Taps& xs = x.classes[class_id % x.classes.size()];
+    const size_t ty = tap / x.kernel, tx = tap % x.kernel;
+    return ty >= ys.first && ty < ys.last && tx >= xs.first && tx < xs.last;
+  }
+
+  // True where every patch is one run of input positions; then patch i starts at position i * patch_step().
+  bool patches_are_runs() const {
+    if (!y.complete() || !x.complete()) return false;
+    const bool points = taps() == 1 && y.stride == 1 && x.stride == 1;
+    const bool rows = x.kernel == x.in && x.out == 1 && x.dilation == 1 && y.dilation == 1;
+    return (points && y.in == y.out && x.in == x.out) || rows;
+  }
+  size_t patch_step() const { return taps() == 1 && x.out != 1 ? 1 : y.stride * x.in; }
+
+  // Copies the patch of one output position, row_bytes for each tap, missing taps zero. Whole runs of taps along
+  // x are contiguous in the input where dilation is 1.
+  void gather(const uint8_t* input, size_t row_bytes, size_t position, uint8_t* patch) const;
+};
+
+}  // namespace bifast
+
+#endif  // BIFAST_OPS_GEOMETRY_H_

@@ -1,0 +1,68 @@
+// A layer of the plan: built and checked once at load, then run without allocation, lock or exception.
+//
+// A new kind of layer is one file here with a `make_<name>` function and one line in ops.inc.
+#ifndef BIFAST_OPS_OP_H_
+#define BIFAST_OPS_OP_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "format.h"
+#include "kernels/kernels.h"
+
+namespace bifast {
+
+// Where the activations of one session lie.
+struct Workspace {
+  uint8_t* arena;
+  const size_t* buffer_offsets;
+  uint8_t* scratch;  // 64-byte aligned, as large as the hungriest layer asks
+
+  template <typename T>
+  T* buffer(uint32_t id) const {
+    return reinterpret_cast<T*>(arena + buffer_offsets[id]);
+  }
+};
+
+// What a layer is built from. The bytes behind the file go away after loading.
+struct OpInput {
+  const ModelFile& file;
+  const OpSpec& spec;
+  const Kernels& kernels;
+
+  const BufferSpec& input() const { return file.buffers[spec.input]; }
+  // The shape of what the layer writes.
+  const BufferSpec& output() const;
+  // Stops with the layer's name.
+  [[noreturn]] void refuse(const std::string& why) const;
+  void require(bool ok, const char* why) const {
+    if (!ok) refuse(why);
+  }
+  // A tensor of rows by cols (cols == 0: any), widened to float or int32.
+  const TensorSpec& tensor(uint32_t id, const char* role, size_t rows, size_t cols) const;
+  std::vector<float> floats(uint32_t id, const char* role, size_t rows, size_t cols) const;
+  std::vector<int32_t> integers(uint32_t id, const char* role, size_t rows, size_t cols) const;
+  const TensorSpec& bits(uint32_t id, const char* role, size_t rows, size_t cols) const;
+};
+
+class Op {
+ public:
+  virtual ~Op() = default;
+  virtual void run(const Workspace& workspace) const noexcept = 0;
+  virtual size_t scratch_bytes() const { return 0; }
+  // Multiply-adds of one run.
+  virtual uint64_t work() const = 0;
+};
+
+// Builds the layer that spec.code names; throws Error(BIFAST_UNSUPPORTED) for an unknown code.
+std::unique_ptr<Op> make_op(const OpInput& input);
+
+#define BIFAST_OP(code, name) std::unique_ptr<Op> make_##name(const OpInput& input);
+#include "ops/ops.inc"
+#undef BIFAST_OP
+
+}  // namespace bifast
+
+#endif  // BIFAST_OPS_OP_H_

@@ -1,0 +1,93 @@
+// Reader of WAV files for bifast-run.
+#include "wav.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+namespace bifast {
+namespace {
+
+constexpr uint16_t kPcm = 1, kFloat = 3, kExtensible = 0xFFFE;
+
+[[noreturn]] void fail(const std::string& path, const std::string& why) {
+  throw std::runtime_error(path + ": " + why);
+}
+
+template <typename T>
+T load(const char* at) {
+  T value;
+  std::memcpy(&value, at, sizeof(T));  // the targets are little-endian
+  return value;
+}
+
+struct Layout {
+  uint16_t encoding = 0, channels = 0, bits = 0;
+  uint32_t sample_rate = 0;
+
+  size_t sample_bytes() const { return bits / 8u; }
+  bool known() const {
+    const bool pcm = encoding == kPcm && (bits == 8 || bits == 16 || bits == 24 || bits == 32);
+    return channels >= 1 && (pcm || (encoding == kFloat && bits == 32));
+  }
+};
+
+float decode(const Layout& layout, const char* at) {
+  if (layout.encoding == kFloat) return load<float>(at);
+  switch (layout.bits) {
+    case 8: return static_cast<float>(load<uint8_t>(at) - 128) / 128.0f;
+    case 16: return static_cast<float>(load<int16_t>(at)) / 32768.0f;
+    case 24: {
+      char high[4] = {0, at[0], at[1], at[2]};
+      return static_cast<float>(load<int32_t>(high)) / 2147483648.0f;
+    }
+    default: return static_cast<float>(load<int32_t>(at)) / 2147483648.0f;
+  }
+}
+
+Layout read_layout(const std::string& path, const char* chunk, size_t n_bytes) {
+  if (n_bytes < 16) fail(path, "the WAV format chunk is too short");
+  Layout layout{load<uint16_t>(chunk), load<uint16_t>(chunk + 2), load<uint16_t>(chunk + 14),
+                load<uint32_t>(chunk + 4)};
+  if (layout.encoding == kExtensible && n_bytes >= 26) layout.encoding = load<uint16_t>(chunk + 24);
+  if (!layout.known()) fail(path, "expected a WAV of 8, 16, 24, 32 bit PCM or 32 bit float");
+  return layout;
+}
+
+}  // namespace
+
+Wav read_wav(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) fail(path, std::strerror(errno));
+  const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (bytes.size() < 12 || bytes.compare(0, 4, "RIFF") != 0 || bytes.compare(8, 4, "WAVE") != 0) {
+    fail(path, "not a WAV file");
+  }
+  Layout layout;
+  for (size_t at = 12; at + 8 <= bytes.size();) {
+    const size_t body = at + 8;
+    // A stream writes a data chunk of unknown length; what is there counts.
+    const size_t n_bytes = std::min<size_t>(load<uint32_t>(bytes.data() + at + 4), bytes.size() - body);
+    if (bytes.compare(at, 4, "fmt ") == 0) layout = read_layout(path, bytes.data() + body, n_bytes);
+    if (bytes.compare(at, 4, "data") == 0) {
+      if (!layout.known()) fail(path, "the WAV data come before their format");
+      const size_t frame_bytes = layout.sample_bytes() * layout.channels;
+      Wav wav{layout.sample_rate, {}};
+      wav.samples.reserve(n_bytes / frame_bytes);
+      for (size_t i = body; i + frame_bytes <= body + n_bytes; i += frame_bytes) {
+        float sum = 0.0f;
+        for (size_t c = 0; c < layout.channels; ++c) {
+          sum += decode(layout, bytes.data() + i + c * layout.sample_bytes());
+        }
+        wav.samples.push_back(sum / layout.channels);
+      }
+      return wav;
+    }
+    at = body + n_bytes + n_bytes % 2;
+  }
+  fail(path, "the WAV file holds no data");
+}
+
+}  // namespace bifast
