@@ -1,0 +1,35 @@
+"""Inference for binary neural networks: 1-bit weights, 1-bit activations, tiny models for sound.
+
+>>> import bifast
+>>> model = bifast.Model.load("bifsmn")
+>>> model.classify(samples).label            # float32 in [-1, 1] or int16, 16 kHz, up to a second
+'yes'
+>>> model.scan(long_recording).segments()    # any length
+
+`python -m bifast --help` shows the commands.
+"""
+
+from __future__ import annotations
+
+from bifast._core import default_isa, isas
+from bifast._core import version as __version__
+from bifast.errors import BifastError, FormatError, UnsupportedError
+from bifast.model import Model
+from bifast.results import LayerOutput, Result, Scan, Segment
+from bifast.shipped import DEFAULT_MODEL, models
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "BifastError",
+    "FormatError",
+    "LayerOutput",
+    "Model",
+    "Result",
+    "Scan",
+    "Segment",
+    "UnsupportedError",
+    "__version__",
+    "default_isa",
+    "isas",
+    "models",
+]

@@ -1,0 +1,140 @@
+"""Checks of what callers hand to a model; every error names what was wrong and what to do."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bifast.names import unknown
+
+Samples = NDArray[np.float32] | NDArray[np.int16]
+
+# Speech in [-1, 1] may overshoot after resampling or mixing; samples on the int16 scale are far above.
+MAX_PEAK = 8.0
+
+
+def samples(x: Samples, *, ranks: tuple[int, ...]) -> Samples:
+    """Check a waveform and return it C-contiguous.
+
+    Parameters
+    ----------
+    x
+        Shape (S,) or (B, S), as `ranks` allows; float32 in [-1, 1] or int16; S, B >= 1.
+    ranks
+        The numbers of dimensions that the caller takes.
+
+    Raises
+    ------
+    TypeError
+        If x is no NumPy array.
+    ValueError
+        If its dtype or rank is another, it is empty, or a sample is not finite or far out of range.
+    """
+    _check_array(x, "samples", (np.float32, np.int16))
+    if x.ndim not in ranks:
+        forms = " or ".join({1: "[samples]", 2: "[clips, samples]"}[rank] for rank in ranks)
+        raise ValueError(f"samples: expected shape {forms}, got shape {x.shape}{_rank_advice(x)}")
+    if x.size == 0:
+        raise ValueError(f"samples: expected at least one, got shape {x.shape}")
+    if x.dtype == np.float32:
+        _check_range(x)
+    return x if x.flags.c_contiguous else x.copy(order="C")
+
+
+def features(
+    f: NDArray[np.float32], shape: tuple[int, int, int]
+) -> tuple[NDArray[np.float32], bool]:
+    """Check features of one clip or a batch.
+
+    Parameters
+    ----------
+    f
+        Shape (T, M, C) or (B, T, M, C), float32; C may be left out where it is 1.
+    shape
+        The model's (T, M, C).
+
+    Returns
+    -------
+    tuple[NDArray[np.float32], bool]
+        Shape (B, T, M, C), C-contiguous; whether f was one clip without a batch in front.
+
+    Raises
+    ------
+    TypeError
+        If f is no NumPy array.
+    ValueError
+        If its dtype or shape is another, B is 0, or a value is not finite.
+    """
+    _check_array(f, "features", (np.float32,))
+    forms = (shape, shape[:2]) if shape[2] == 1 else (shape,)
+    for form in forms:
+        if f.shape == form or (f.ndim == len(form) + 1 and f.shape[1:] == form):
+            if f.size == 0:
+                raise ValueError(f"features: expected at least one clip, got shape {f.shape}")
+            if not np.isfinite(f).all():
+                raise ValueError("features: expected finite values, got NaN or infinity")
+            return np.ascontiguousarray(f.reshape(-1, *shape)), f.ndim == len(form)
+    texts = [str(list(form)) for form in forms]
+    raise ValueError(
+        f"features: expected shape {' or '.join(texts)} (frames, bands, channels), with or without "
+        f"a batch in front, got shape {f.shape}"
+    )
+
+
+def depth_index(name: str, depths: Sequence[str]) -> int:
+    """Return the index of a depth; ValueError that lists the names if there is none."""
+    if name not in depths:
+        raise ValueError(unknown("depth", name, depths))
+    return depths.index(name)
+
+
+def thread_count(threads: int) -> int:
+    """Return a number of threads; TypeError if it is no integer, ValueError if it is below 1."""
+    count = operator.index(threads)
+    if count < 1:
+        raise ValueError(f"threads: expected at least 1, got {count}")
+    return count
+
+
+def _check_array(x: object, what: str, dtypes: tuple[type, ...]) -> None:
+    """Refuse what is no array, or of another dtype: casts are the caller's to write."""
+    if not isinstance(x, np.ndarray):
+        raise TypeError(
+            f"{what}: expected a NumPy array, got {type(x).__name__}; "
+            "write numpy.asarray(x, dtype=numpy.float32)"
+        )
+    if x.dtype not in dtypes:
+        names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
+        advice = "write x.astype(numpy.float32)"
+        if x.dtype.newbyteorder("=") in dtypes:
+            advice = "it has the other byte order; write x.astype(x.dtype.newbyteorder('='))"
+        elif x.dtype.kind in "iu" and what == "samples":
+            advice += ", scaled to [-1, 1]"
+        raise ValueError(f"{what}: expected dtype {names}, got {x.dtype}; {advice}")
+
+
+def _rank_advice(x: NDArray[np.generic]) -> str:
+    """Guess at the cause of a wrong rank."""
+    if x.ndim == 2:
+        return "; give one clip, or take one channel: x[:, 0]"
+    return ""
+
+
+def _check_range(x: Samples) -> None:
+    """Refuse NaN, infinity, and floats on the scale of integers."""
+    peak = max(float(x.max()), -float(x.min()))
+    if peak <= MAX_PEAK:  # False for NaN too
+        return
+    bad = np.flatnonzero(~np.isfinite(x))
+    if bad.size:
+        raise ValueError(
+            f"samples: expected finite values, got {x.reshape(-1)[bad[0]]} at index {bad[0]} "
+            f"({bad.size} such samples)"
+        )
+    raise ValueError(
+        f"samples: expected floats in [-1, 1], got a peak of {peak:g}; this looks like the int16 scale: "
+        "divide by 32768, or give int16"
+    )

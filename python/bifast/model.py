@@ -1,0 +1,319 @@
+"""Model: load a `.bifast` file and run it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from bifast import _core, inputs
+from bifast.errors import FormatError, UnsupportedError
+from bifast.results import LayerOutput, Result, Scan
+from bifast.source import Source, read_model
+
+# Windows of a scan that are copied at once: a few hundred kilobytes of features.
+_SCAN_BATCH = 64
+
+
+class Model:
+    """A model: immutable, safe to share between threads; running releases the GIL.
+
+    Make one with `Model.load`. Depths are names, chosen per call; `depths[0]` is the deepest. Copies
+    are the same object; a pickle holds the file's bytes.
+
+    Examples
+    --------
+    >>> model = bifast.Model.load("bifsmn")
+    >>> model.classify(np.zeros(16000, np.float32)).label
+    'silence'
+    """
+
+    __slots__ = ("_core", "_data", "_depths", "_isa", "_labels", "_shape")
+
+    def __init__(self, data: bytes, isa: str | None = None) -> None:
+        """Take the bytes of a `.bifast` file; `isa` as in `load`."""
+        self._core = _core.Model(data, isa)
+        self._data = data
+        self._isa = isa
+        self._labels = tuple(self._core.labels)
+        self._depths = tuple(self._core.depths)
+        self._shape = self._core.input_shape
+        _parse_card(self._core.card)
+
+    @classmethod
+    def load(cls, source: Source, isa: str | None = None) -> Model:
+        """Load a model.
+
+        Parameters
+        ----------
+        source
+            The name of a shipped model (`bifast.models()`), a path, the bytes of a file, or a file
+            opened in binary mode. A string that is a shipped name means that model; give a
+            `pathlib.Path` for a file that is called so.
+        isa
+            Instruction set, one of `bifast.isas()`; None for the best, or what the environment
+            variable BIFAST_ISA says.
+
+        Raises
+        ------
+        FormatError
+            If the bytes are no valid model.
+        UnsupportedError
+            If the file is newer than this version, or the CPU cannot run the instruction set.
+        ValueError
+            If the instruction set is unknown.
+        OSError
+            If the file is missing or unreadable.
+        """
+        data, origin = read_model(source)
+        try:
+            return cls(data, isa)
+        except FormatError as error:
+            raise FormatError(f"{origin}: {error}") from None
+        except UnsupportedError as error:
+            raise UnsupportedError(f"{origin}: {error}") from None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the logits."""
+        return self._labels
+
+    @property
+    def depths(self) -> tuple[str, ...]:
+        """Names of the depths, deepest first."""
+        return self._depths
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz; 0 if the model is not fed with audio."""
+        return self._core.sample_rate
+
+    @property
+    def window(self) -> int:
+        """Samples of the longest clip; 0 if the model is not fed with audio."""
+        return self._core.window_samples
+
+    @property
+    def hop(self) -> int:
+        """Samples from one frame to the next."""
+        return self._core.hop_samples
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one clip's features: frames, bands, channels."""
+        return self._shape
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model's card: name, licence, data, accuracy per depth ... A fresh copy."""
+        return _parse_card(self._core.card)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set in use."""
+        return self._core.isa
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Memory that one running call needs besides the weights."""
+        return self._core.scratch_bytes
+
+    def to_bytes(self) -> bytes:
+        """Return the file's bytes."""
+        return self._data
+
+    def run(
+        self, x: inputs.Samples, *, depth: str = "full", threads: int = 1
+    ) -> NDArray[np.float32]:
+        """Compute the logits of clips.
+
+        Parameters
+        ----------
+        x
+            Shape (S,) or (B, S): float32 in [-1, 1] or int16, mono, at the model's rate; S from 1 to
+            `window`. Shorter clips are padded with zeros at the end.
+        depth
+            One of `depths`.
+        threads
+            Threads that share a batch.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Shape (classes,) or (B, classes).
+
+        Raises
+        ------
+        ValueError
+            If the dtype, the shape or a sample is not as above, or the depth is unknown. Longer audio
+            is for `scan`.
+        """
+        self._require_audio()
+        clips = inputs.samples(x, ranks=(1, 2))
+        if clips.shape[-1] > self.window:
+            raise ValueError(
+                f"samples: expected at most {self.window} (the model's window), "
+                f"got {clips.shape[-1]}; use scan() for longer audio"
+            )
+        index = inputs.depth_index(depth, self._depths)
+        batch = clips if clips.ndim == 2 else clips[np.newaxis]
+        logits = self._core.run(batch, index, inputs.thread_count(threads))
+        return logits if clips.ndim == 2 else logits[0]
+
+    def classify(self, x: inputs.Samples, *, depth: str = "full") -> Result:
+        """Classify one clip, shape (S,); arguments and errors as in `run`."""
+        logits = self.run(inputs.samples(x, ranks=(1,)), depth=depth)
+        return Result.from_logits(self._labels, logits)
+
+    def scan(
+        self, x: inputs.Samples, *, hop: float = 0.25, depth: str = "full", threads: int = 1
+    ) -> Scan:
+        """Score long audio with a window that moves over it.
+
+        The audio has one continuous framing: its features are computed once, and nothing is padded
+        inside it. A window at every hop that fits is scored; audio up to one window long gives one
+        window, equal to `run`. What is left at the end, shorter than a hop, is not scored.
+
+        Parameters
+        ----------
+        x
+            Shape (S,), of any length; samples as in `run`.
+        hop
+            Seconds between windows, rounded to whole frames, at least one.
+        depth, threads
+            As in `run`.
+
+        Raises
+        ------
+        ValueError
+            As in `run`, but for the length; and if hop is not a positive number.
+        """
+        if not 0 < hop < float("inf"):
+            raise ValueError(f"hop: expected a positive number of seconds, got {hop}")
+        frames = self.features(x)
+        step = max(1, round(hop * self.sample_rate / self.hop))
+        # (W, bands, T), a view
+        windows = sliding_window_view(frames, self._shape[0], axis=0)[::step]
+        logits = [
+            self.run_features(
+                windows[first : first + _SCAN_BATCH].transpose(0, 2, 1),
+                depth=depth,
+                threads=threads,
+            )
+            for first in range(0, len(windows), _SCAN_BATCH)
+        ]
+        times = np.arange(len(windows), dtype=np.float64) * (step * self.hop / self.sample_rate)
+        return Scan(self._labels, times, np.concatenate(logits), self.window / self.sample_rate)
+
+    def features(self, x: inputs.Samples) -> NDArray[np.float32]:
+        """Compute the log-mel features of audio of any length.
+
+        Parameters
+        ----------
+        x
+            Shape (S,); samples as in `run`. Padded with zeros up to one window.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Shape (frames, bands), dB.
+
+        Raises
+        ------
+        ValueError
+            If the dtype, the shape or a sample is not as above, or the model has no front-end.
+        """
+        self._require_audio()
+        return self._core.features(inputs.samples(x, ranks=(1,)))
+
+    def run_features(
+        self, f: NDArray[np.float32], *, depth: str = "full", threads: int = 1
+    ) -> NDArray[np.float32]:
+        """Compute the logits of clips from their features.
+
+        Parameters
+        ----------
+        f
+            Shape (T, M, C) or (B, T, M, C), float32; C may be left out where it is 1. `input_shape`
+            says T, M, C.
+        depth, threads
+            As in `run`.
+
+        Returns
+        -------
+        NDArray[np.float32]
+            Shape (classes,) or (B, classes).
+
+        Raises
+        ------
+        ValueError
+            If the dtype, the shape or a value is not as above, or the depth is unknown.
+        """
+        batch, single = inputs.features(f, self._shape)
+        index = inputs.depth_index(depth, self._depths)
+        logits = self._core.run_features(batch, index, inputs.thread_count(threads))
+        return logits[0] if single else logits
+
+    def trace(
+        self, f: NDArray[np.float32], *, depth: str = "full"
+    ) -> tuple[NDArray[np.float32], list[LayerOutput]]:
+        """Run the features of one clip, shape (T, M, C) or (T, M), and keep every layer's outputs.
+
+        Returns
+        -------
+        tuple[NDArray[np.float32], list[LayerOutput]]
+            The logits, shape (classes,), and the layers' outputs in the order they were computed.
+
+        Raises
+        ------
+        ValueError
+            As in `run_features`; also for a batch.
+        """
+        batch, single = inputs.features(f, self._shape)
+        if not single:
+            raise ValueError(
+                f"features: expected one clip, got shape {f.shape}; trace takes no batch"
+            )
+        logits, outputs = self._core.trace(batch[0], inputs.depth_index(depth, self._depths))
+        return logits, [LayerOutput(*output) for output in outputs]
+
+    def __copy__(self) -> Model:
+        """Return itself: it cannot change."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        """Return itself: it cannot change."""
+        return self
+
+    def __reduce__(self) -> tuple[type[Model], tuple[bytes, str | None]]:
+        """Pickle as the file's bytes and the instruction set that was asked for, if any."""
+        return Model, (self._data, self._isa)
+
+    def __repr__(self) -> str:
+        """Name, number of labels, depths, and what it runs on."""
+        return (
+            f"<bifast.Model {self.card.get('name', 'unnamed')!r}: {len(self._labels)} labels, "
+            f"depths {'/'.join(self._depths)}, {len(self._data)} bytes, isa {self.isa}>"
+        )
+
+    def _require_audio(self) -> None:
+        """Refuse audio for a model without a front-end."""
+        if self.sample_rate == 0:
+            raise ValueError(
+                f"this model takes no audio but features of shape {list(self._shape)}; "
+                "use run_features()"
+            )
+
+
+def _parse_card(text: str) -> dict[str, Any]:
+    """Parse a card; the engine does not, so what is no JSON object is found here."""
+    try:
+        card = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"META: expected JSON, got text that does not parse: {error}") from None
+    if not isinstance(card, dict):
+        raise FormatError(f"META: expected a JSON object, got a {type(card).__name__}")
+    return card

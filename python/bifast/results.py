@@ -1,0 +1,119 @@
+"""What the model says about sound: one clip's result, scores over time, the outputs of layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities along the last axis, in float32; the maximum is taken off first."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Result:
+    """One clip's class: the best label, its probability, and the probability of each label."""
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+    @classmethod
+    def from_logits(cls, labels: tuple[str, ...], logits: NDArray[np.float32]) -> Result:
+        """Take the softmax of logits, [classes]."""
+        values = [float(p) for p in softmax(logits)]
+        best = int(np.argmax(logits))
+        return cls(labels[best], values[best], dict(zip(labels, values, strict=True)))
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return the `count` most probable (label, probability), best first."""
+        ranked = sorted(self.probabilities.items(), key=lambda item: -item[1])
+        return ranked[:count]
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Neighbouring windows with one label: start and end in seconds, the highest probability."""
+
+    start: float
+    end: float
+    label: str
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """Scores over time.
+
+    Parameters
+    ----------
+    labels
+        The classes.
+    times
+        Shape (W,), float64: where each window starts, in seconds.
+    logits
+        Shape (W, classes), float32.
+    window
+        Length of a window in seconds.
+    """
+
+    labels: tuple[str, ...]
+    times: NDArray[np.float64]
+    logits: NDArray[np.float32]
+    window: float
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.times)
+
+    @property
+    def ends(self) -> NDArray[np.float64]:
+        """Where each window ends, shape (W,), in seconds."""
+        return self.times + self.window
+
+    @property
+    def probabilities(self) -> NDArray[np.float32]:
+        """Softmax of the logits, shape (W, classes), float32."""
+        return softmax(self.logits)
+
+    def results(self) -> list[Result]:
+        """Return each window's result."""
+        return [Result.from_logits(self.labels, row) for row in self.logits]
+
+    def best(self) -> dict[str, tuple[float, float]]:
+        """Return for each label its highest probability and the start of that window in seconds."""
+        probabilities = self.probabilities
+        where = probabilities.argmax(axis=0)
+        return {
+            label: (float(probabilities[w, c]), float(self.times[w]))
+            for c, (label, w) in enumerate(zip(self.labels, where, strict=True))
+        }
+
+    def segments(self) -> list[Segment]:
+        """Join neighbouring windows whose best label is the same."""
+        probabilities = self.probabilities
+        winners = self.logits.argmax(axis=1)
+        cuts = [0, *(np.flatnonzero(np.diff(winners)) + 1), len(winners)]
+        return [
+            Segment(
+                start=float(self.times[first]),
+                end=float(self.ends[last - 1]),
+                label=self.labels[winners[first]],
+                probability=float(probabilities[first:last, winners[first]].max()),
+            )
+            for first, last in pairwise(cuts)
+        ]
+
+
+class LayerOutput(NamedTuple):
+    """One output of a layer, [height, width, channels]: float32, or uint8 0/1 where `is_bits`."""
+
+    name: str
+    is_bits: bool
+    values: NDArray[np.float32] | NDArray[np.uint8]
