@@ -2,6 +2,7 @@
 #include "ops/output_stage.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace bifast {
 namespace {
@@ -94,9 +95,11 @@ void OutputStage::finish_counts(const Workspace& workspace, size_t position, siz
                                 const uint16_t* p, float* row) const noexcept {
   if (!thresholds_.empty()) {
     const ThresholdTable& table = thresholds_[class_id];
-    kernels_.threshold_row(p, table.limit.data(), table.flip.data(),
-                           workspace.buffer<uint8_t>(out_bits_) + position * bits_row_bytes_,
-                           bits_row_bytes_);
+    uint8_t* bits = workspace.buffer<uint8_t>(out_bits_) + position * bits_row_bytes_;
+    // A row of 16-byte units may end 8 bytes past the tables, which cover 64 channels a block.
+    const size_t covered = std::min(bits_row_bytes_, table.flip.size());
+    kernels_.threshold_row(p, table.limit.data(), table.flip.data(), bits, covered);
+    std::memset(bits + covered, 0, bits_row_bytes_ - covered);
     return;
   }
   float* y = out_f32_ == kNone ? row : float_row(workspace, position);
