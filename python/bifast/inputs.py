@@ -14,6 +14,7 @@ Samples = NDArray[np.float32] | NDArray[np.int16]
 
 # Speech in [-1, 1] may overshoot after resampling or mixing; samples on the int16 scale are far above.
 MAX_PEAK = 8.0
+MAX_THREADS = 256
 
 
 def samples(x: Samples, *, ranks: tuple[int, ...]) -> Samples:
@@ -92,10 +93,10 @@ def depth_index(name: str, depths: Sequence[str]) -> int:
 
 
 def thread_count(threads: int) -> int:
-    """Return a number of threads; TypeError if it is no integer, ValueError if it is below 1."""
+    """Check a number of threads; TypeError if it is no integer, ValueError if out of range."""
     count = operator.index(threads)
-    if count < 1:
-        raise ValueError(f"threads: expected at least 1, got {count}")
+    if not 1 <= count <= MAX_THREADS:
+        raise ValueError(f"threads: expected 1 .. {MAX_THREADS}, got {count}")
     return count
 
 

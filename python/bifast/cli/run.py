@@ -1,0 +1,202 @@
+"""`bifast run`: recognise words in files, folders or standard input."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import bifast
+from bifast import audio, inputs
+from bifast.cli import options
+from bifast.cli.progress import track
+from bifast.cli.table import format_table
+
+_EPILOG = """\
+examples:
+  bifast run yes.wav                         one line: the word and how sure the model is
+  bifast run recordings/ --json > out.jsonl  every sound in a folder, one JSON line for each result
+  bifast run meeting.flac --hop 0.1          longer than the window: scanned, with time stamps
+  bifast run yes.wav --depth eighth --top 3  one of the 8 blocks; the three likeliest words
+  arecord -d 1 -r 16000 -f S16_LE -t raw | bifast run - --raw-rate 16000
+
+WAV (PCM, float) at the model's rate works as it is. Other formats and rates need the extra `audio`:
+pip install 'bifast[audio]'. Channels are averaged. In a folder, files that are no sound by their
+suffix are skipped and counted.
+
+In the table, neighbouring windows of a scan with the same word are joined and the highest probability is
+shown; --json has a line for every window. A file that fails is named on stderr and the others go on.
+
+exit codes: 0 all files were recognised; 1 a file failed; 2 the command line or the model is wrong.
+"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A result in a file; start and end in seconds, None for a file that is one clip."""
+
+    file: str
+    result: bifast.Result
+    start: float | None = None
+    end: float | None = None
+
+
+def register(commands: options.Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = options.add_command(commands, "run", "recognise words in sound files", _EPILOG)
+    parser.add_argument(
+        "inputs", nargs="+", metavar="FILE|DIR|-", help="sound files, folders, or - for stdin"
+    )
+    options.add_model(parser)
+    options.add_depth(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON lines")
+    parser.add_argument(
+        "--hop",
+        type=options.positive_seconds,
+        default=0.25,
+        metavar="S",
+        help="seconds between the windows of a scan (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--top",
+        type=options.positive_int,
+        default=1,
+        metavar="N",
+        help="show the N likeliest words (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--raw-rate",
+        type=options.positive_int,
+        metavar="HZ",
+        help="stdin is raw PCM of this rate: signed 16-bit little-endian, mono",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Recognise every input; print JSON lines at once or a table at the end."""
+    model = bifast.Model.load(args.model, isa=args.isa)
+    inputs.depth_index(args.depth, model.depths)  # before any file is read
+    if model.sample_rate == 0:
+        raise ValueError(
+            f"expected a model that takes audio, got {args.model!r}, which takes features"
+        )
+    if args.raw_rate and "-" not in args.inputs:
+        raise ValueError("--raw-rate: expected the input - (stdin), got only files")
+    files, skipped = _list_inputs(args.inputs)
+    rows: list[tuple[str, ...]] = []
+    failed = 0
+    try:
+        for name in track(files, "recognising", quiet=args.json and sys.stdout.isatty()):
+            try:
+                samples = _read(name, model.sample_rate, args.raw_rate)
+                if args.json:
+                    for found in _recognise(model, name, samples, args):
+                        print(_json_line(found, args))
+                else:
+                    rows += _table_rows(model, name, samples, args)
+            except (bifast.BifastError, ValueError, OSError, MemoryError) as error:
+                if isinstance(error, BrokenPipeError):
+                    raise
+                failed += 1
+                print(f"bifast run: {_describe(name, error)}", file=sys.stderr)
+    finally:  # also when interrupted: what is done is shown
+        if rows:
+            print(format_table(("file", "time", "word", "probability", "depth"), rows, "lllrl"))
+    _report(len(files), failed, skipped)
+    return 1 if failed or not files else 0
+
+
+def _list_inputs(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the files to read, folders searched in order of names, and the files skipped there."""
+    files: list[str] = []
+    skipped: list[str] = []
+    for name in names:
+        if name == "-" or not Path(name).is_dir():
+            files.append(name)
+            continue
+        for folder, folders, members in os.walk(name):
+            folders.sort()
+            for member in sorted(members):
+                suffix = Path(member).suffix.lower()
+                known = suffix in audio.SUFFIXES and not member.startswith(".")
+                (files if known else skipped).append(str(Path(folder) / member))
+    return files, skipped
+
+
+def _read(name: str, rate: int, raw_rate: int | None) -> NDArray[np.float32]:
+    """Read a file or stdin as mono at the model's rate."""
+    if name != "-":
+        return audio.load(name, rate)
+    data = sys.stdin.buffer.read()
+    return audio.from_pcm(data, raw_rate, rate) if raw_rate else audio.load(io.BytesIO(data), rate)
+
+
+def _recognise(
+    model: bifast.Model, name: str, samples: NDArray[np.float32], args: argparse.Namespace
+) -> Iterator[Found]:
+    """Classify a clip, or scan what is longer than the window."""
+    if samples.size <= model.window:
+        yield Found(name, model.classify(samples, depth=args.depth))
+        return
+    scan = model.scan(samples, hop=args.hop, depth=args.depth)
+    for start, end, result in zip(scan.times, scan.ends, scan.results(), strict=True):
+        yield Found(name, result, float(start), float(end))
+
+
+def _table_rows(
+    model: bifast.Model, name: str, samples: NDArray[np.float32], args: argparse.Namespace
+) -> list[tuple[str, ...]]:
+    """Return the table's rows of one file: its words, or the segments of its scan."""
+    rows: list[tuple[str, ...]] = []
+    if samples.size > model.window and args.top == 1:
+        for s in model.scan(samples, hop=args.hop, depth=args.depth).segments():
+            time = f"{s.start:.2f}-{s.end:.2f}"
+            rows.append((name, time, s.label, f"{s.probability:.3f}", args.depth))
+        return rows
+    for found in _recognise(model, name, samples, args):
+        time = "" if found.start is None else f"{found.start:.2f}-{found.end:.2f}"
+        for label, probability in found.result.top(args.top):
+            rows.append((name, time, label, f"{probability:.3f}", args.depth))
+    return rows
+
+
+def _json_line(found: Found, args: argparse.Namespace) -> str:
+    """Return one result as JSON; start and end only where the file was scanned."""
+    line: dict[str, object] = {"file": found.file}
+    if found.start is not None and found.end is not None:
+        line |= {"start": round(found.start, 4), "end": round(found.end, 4)}
+    line |= {"label": found.result.label, "probability": round(found.result.probability, 6)}
+    line["depth"] = args.depth
+    if args.top > 1:
+        line["top"] = {label: round(p, 6) for label, p in found.result.top(args.top)}
+    return json.dumps(line)
+
+
+def _describe(name: str, error: Exception) -> str:
+    """Name the file and the fault; an OSError says the file itself."""
+    shown = "stdin" if name == "-" else name
+    if isinstance(error, OSError) and error.strerror:
+        return f"{shown}: {error.strerror}"
+    return f"{shown}: {error or type(error).__name__}"
+
+
+def _report(n_files: int, failed: int, skipped: list[str]) -> None:
+    """Say on stderr what was left out."""
+    with suppress(BrokenPipeError):
+        if skipped:
+            names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+            print(f"bifast run: skipped {len(skipped)} that are no sound: {names}", file=sys.stderr)
+        if failed:
+            print(f"bifast run: {failed} of {n_files} inputs failed", file=sys.stderr)
+        if not n_files:
+            print("bifast run: expected sound files, found none", file=sys.stderr)
