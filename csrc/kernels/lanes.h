@@ -59,7 +59,8 @@ void threshold_row(const uint16_t* p, const uint16_t* limit, const uint8_t* flip
 template <uint64_t (*kBlock)(const float*)>
 void sign_row(const float* x, size_t n, uint8_t* bits, size_t row_bytes) {
   size_t byte = 0;
-  for (; 8 * byte + 64 <= n; byte += 8) store_bits(bits + byte, kBlock(x + 8 * byte), row_bytes - byte);
+  for (; 8 * byte + 64 <= n; byte += 8)
+    store_bits(bits + byte, kBlock(x + 8 * byte), row_bytes - byte);
   if (8 * byte < n) {
     float last[64];
     for (float& value : last) value = -1.0f;
