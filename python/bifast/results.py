@@ -1,8 +1,10 @@
-"""What the model says about sound: one clip's result, scores over time, the outputs of layers."""
+"""What the model says about sound: one clip's result, scores over time, the outputs of layers.
+
+No dataclasses here: making them would take half of what `import bifast` may cost.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,8 +18,7 @@ def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True), dtype=np.float32)
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One clip's class: the best label, its probability, and the probability of each label."""
 
     label: str
@@ -37,8 +38,7 @@ class Result:
         return ranked[:count]
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """Neighbouring windows with one label: start and end in seconds, the highest probability."""
 
     start: float
@@ -47,7 +47,6 @@ class Segment:
     probability: float
 
 
-@dataclass(frozen=True, eq=False)
 class Scan:
     """Scores over time.
 
@@ -63,10 +62,23 @@ class Scan:
         Length of a window in seconds.
     """
 
-    labels: tuple[str, ...]
-    times: NDArray[np.float64]
-    logits: NDArray[np.float32]
-    window: float
+    __slots__ = ("labels", "logits", "times", "window")
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        times: NDArray[np.float64],
+        logits: NDArray[np.float32],
+        window: float,
+    ) -> None:
+        self.labels = labels
+        self.times = times
+        self.logits = logits
+        self.window = window
+
+    def __repr__(self) -> str:
+        """Say how many windows over how long."""
+        return f"<bifast.Scan: {len(self)} windows over {self.ends[-1]:.2f} s>"
 
     def __len__(self) -> int:
         """Return the number of windows."""

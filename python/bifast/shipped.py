@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bifast.names import unknown
 
-_ROOT = Path(__file__).parent
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DEFAULT_MODEL = "bifsmn"
+
+
+def _root() -> Path:
+    """Return the package's folder; pathlib is imported late because `import bifast` has no need of it."""
+    from pathlib import Path
+
+    return Path(__file__).parent
 
 
 def models() -> tuple[str, ...]:
     """Return the names of the shipped models, which `Model.load` takes."""
-    return tuple(sorted(path.stem for path in (_ROOT / "models").glob("*.bifast")))
+    return tuple(sorted(path.stem for path in (_root() / "models").glob("*.bifast")))
 
 
 def model_path(name: str) -> Path:
@@ -23,7 +32,7 @@ def model_path(name: str) -> Path:
     FileNotFoundError
         If no model has this name.
     """
-    path = _ROOT / "models" / f"{name}.bifast"
+    path = _root() / "models" / f"{name}.bifast"
     if name not in models():
         raise FileNotFoundError(unknown("model", name, models()))
     return path
@@ -31,9 +40,9 @@ def model_path(name: str) -> Path:
 
 def sounds() -> tuple[Path, ...]:
     """Return the demo sounds `<word>-<voice>.wav`, one second each (tools/make_sounds.py)."""
-    return tuple(sorted((_ROOT / "sounds").glob("*-*.wav")))
+    return tuple(sorted((_root() / "sounds").glob("*-*.wav")))
 
 
 def sentence() -> Path:
     """Return the demo sound that has several words with pauses between them."""
-    return _ROOT / "sounds" / "sentence.wav"
+    return _root() / "sounds" / "sentence.wav"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from bifast.names import unknown
 from bifast.shipped import model_path, models
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
@@ -48,6 +50,8 @@ def _find(source: str | os.PathLike[str]) -> Path:
     """Return the path of a shipped model or of a file; a string that is a shipped name is that."""
     if isinstance(source, str) and source in models():
         return model_path(source)
+    from pathlib import Path
+
     path = Path(source)
     if isinstance(source, str) and path.name == source and not path.suffix and not path.exists():
         raise FileNotFoundError(f"{unknown('model', source, models())}, and no file has this name")
