@@ -271,11 +271,12 @@ std::vector<float> log_mel_frames(const Kernels& kernels, const FrontendTables& 
                                   const std::vector<float>& samples) {
   const size_t lanes = kernels.frame_lanes, frames = samples.size() / tables.n_fft;
   const size_t group = lanes * tables.n_fft;
-  std::vector<Line> input(group / 16), work(group / 16);
+  std::vector<Line> input(group / 16), work(2 * group / 16);
   std::vector<float> lanes_out(lanes * tables.n_mels), out(frames * tables.n_mels);
   for (size_t first = 0; first < frames; first += lanes) {
     std::memcpy(input.data(), &samples[first * tables.n_fft], group * sizeof(float));
-    kernels.log_mel(&tables, input.data()->values, work.data()->values, lanes_out.data());
+    kernels.log_mel(&tables, input.data()->values, reinterpret_cast<double*>(work.data()),
+                    lanes_out.data());
     for (size_t lane = 0; lane < lanes; ++lane) {
       for (size_t m = 0; m < tables.n_mels; ++m) {
         out[(first + lane) * tables.n_mels + m] = lanes_out[m * lanes + lane];

@@ -1,7 +1,7 @@
 """The front-end twice: bit for bit as the engine computes it, and as a textbook does in float64.
 
-`log_mel` repeats every float32 operation of csrc/kernels/log_mel.h and every float64 operation of
-csrc/frontend/tables.cpp in their order, so the engine must equal it exactly. `textbook_log_mel` shares
+`log_mel` repeats every operation of csrc/kernels/log_mel.h (float64 up to the power spectrum, float32 behind)
+and of csrc/frontend/tables.cpp in their order, so the engine must equal it exactly. `textbook_log_mel` shares
 nothing with it (np.fft, np.log10, dense mel matrix); both must agree within 1e-3 dB.
 """
 
@@ -84,7 +84,7 @@ def position_of_frequency(k: int, span: int) -> int:
 
 @dataclass(frozen=True)
 class Tables:
-    """Constants of one setting, float32; bands are (first bin, weights)."""
+    """Constants of one setting, float64; bands are (first bin, float32 weights)."""
 
     window: Array
     twiddle: Array  # [3 * n_fft / 4, 2]
@@ -98,8 +98,8 @@ def tables(params: FrontendParams) -> Tables:
     turns = np.array([turn(k, n_fft) for k in range(3 * n_fft // 4)])
     window = [0.5 - 0.5 * turn(i, params.win_length)[0] for i in range(params.win_length)]
     return Tables(
-        window=np.array(window).astype(np.float32),
-        twiddle=(turns * [1.0, -1.0]).astype(np.float32),
+        window=np.array(window),
+        twiddle=turns * [1.0, -1.0],
         order=np.array([position_of_frequency(k, n_fft // 2) for k in range(n_fft // 2)]),
         bands=[band(params, m) for m in range(params.n_mels)],
     )
@@ -142,7 +142,7 @@ def padded_window(params: FrontendParams, window: Array) -> Array:
     return np.pad(window, (margin, params.n_fft - params.win_length - margin))
 
 
-# ---- float32, in the engine's order ----------------------------------------------------------------
+# ---- in the engine's order and precision -----------------------------------------------------------
 
 
 def add(a: Complex, b: Complex) -> Complex:
@@ -219,7 +219,7 @@ def decibels(x: Array) -> Array:
 def log_mel(params: FrontendParams, samples: Array) -> Array:
     """Features [T, n_mels] float32, bit for bit the engine's."""
     t = tables(params)
-    frames = frame_samples(params, samples) * padded_window(params, t.window)
+    frames = frame_samples(params, samples).astype(float) * padded_window(params, t.window)
     z = np.ascontiguousarray(frames.T.reshape(params.n_fft // 2, 2, len(frames)))
     fft(z, t.twiddle)
     power = power_spectrum(z, t)

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <string>
 
 #include "error.h"
@@ -66,43 +65,50 @@ size_t Frontend::n_frames(size_t n_samples) const {
 }
 
 size_t Frontend::scratch_bytes() const {
-  const size_t lanes = kernels_->frame_lanes;
-  return 2 * align(lanes * params_.n_fft * sizeof(float)) +
-         align(lanes * params_.n_mels * sizeof(float));
+  const size_t points = kernels_->frame_lanes * params_.n_fft;
+  return align(points * sizeof(float)) + align(points * sizeof(double)) +
+         align(kernels_->frame_lanes * params_.n_mels * sizeof(float));
+}
+
+// The n_fft samples of frame `index`.
+template <typename Sample>
+void Frontend::read_frame(const Sample* samples, size_t n_samples, size_t index,
+                          float* frame) const noexcept {
+  const auto n_real = static_cast<ptrdiff_t>(n_samples);
+  const auto n_padded = std::max(n_real, static_cast<ptrdiff_t>(params_.window_samples));
+  const auto n_fft = static_cast<ptrdiff_t>(params_.n_fft);
+  const ptrdiff_t start =
+      static_cast<ptrdiff_t>(index * params_.hop) - (params_.center != 0 ? n_fft / 2 : 0);
+  if (start >= 0 && start + n_fft <= n_real) {
+    for (ptrdiff_t i = 0; i < n_fft; ++i) frame[i] = to_float(samples[start + i]);
+    return;
+  }
+  for (ptrdiff_t i = 0; i < n_fft; ++i) {
+    frame[i] = reflected(samples, start + i, n_real, n_padded);
+  }
 }
 
 template <typename Sample>
 void Frontend::run(const Sample* samples, size_t n_samples, float* features,
                    void* scratch) const noexcept {
   const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft, n_mels = params_.n_mels;
-  const size_t frame_bytes = align(lanes * n_fft * sizeof(float));
-  float* frames = static_cast<float*>(scratch);
-  float* work = frames + frame_bytes / sizeof(float);
-  float* mels = work + frame_bytes / sizeof(float);
+  const size_t points = lanes * n_fft;
+  auto* bytes = static_cast<uint8_t*>(scratch);
+  auto* frames = reinterpret_cast<float*>(bytes);
+  auto* work = reinterpret_cast<double*>(bytes + align(points * sizeof(float)));
+  auto* mels = reinterpret_cast<float*>(work + align(points * sizeof(double)) / sizeof(double));
 
   const size_t count = n_frames(n_samples);
-  const size_t margin = (n_fft - params_.win_length) / 2;
-  const auto n_real = static_cast<ptrdiff_t>(n_samples);
-  const auto n_padded = std::max(n_real, static_cast<ptrdiff_t>(params_.window_samples));
   for (size_t first = 0; first < count; first += lanes) {
     const size_t used = std::min(lanes, count - first);
-    std::memset(frames, 0, frame_bytes);
     for (size_t lane = 0; lane < used; ++lane) {
-      float* frame = frames + lane * n_fft + margin;
-      const ptrdiff_t start = static_cast<ptrdiff_t>((first + lane) * params_.hop + margin) -
-                              static_cast<ptrdiff_t>(params_.center ? n_fft / 2 : 0);
-      const ptrdiff_t length = static_cast<ptrdiff_t>(params_.win_length);
-      if (start >= 0 && start + length <= n_real) {
-        for (ptrdiff_t i = 0; i < length; ++i) frame[i] = to_float(samples[start + i]) * data_.window[static_cast<size_t>(i)];
-      } else {
-        for (ptrdiff_t i = 0; i < length; ++i) {
-          frame[i] = reflected(samples, start + i, n_real, n_padded) * data_.window[static_cast<size_t>(i)];
-        }
-      }
+      read_frame(samples, n_samples, first + lane, frames + lane * n_fft);
     }
+    std::fill(frames + used * n_fft, frames + points, 0.0f);
     kernels_->log_mel(&tables_, frames, work, mels);
     for (size_t lane = 0; lane < used; ++lane) {
-      for (size_t m = 0; m < n_mels; ++m) features[(first + lane) * n_mels + m] = mels[m * lanes + lane];
+      float* row = features + (first + lane) * n_mels;
+      for (size_t m = 0; m < n_mels; ++m) row[m] = mels[m * lanes + lane];
     }
   }
 }

@@ -29,6 +29,9 @@ class Frontend {
   void run(const Sample* samples, size_t n_samples, float* features, void* scratch) const noexcept;
 
  private:
+  template <typename Sample>
+  void read_frame(const Sample* samples, size_t n_samples, size_t index, float* frame) const noexcept;
+
   bifast_frontend_params params_;
   const Kernels* kernels_;
   FrontendTableData data_;

@@ -80,14 +80,15 @@ double band_edge(const bifast_frontend_params& p, size_t i) {
 }  // namespace
 
 FrontendTableData::FrontendTableData(const bifast_frontend_params& p) {
-  window.resize(p.win_length);
+  const size_t margin = (p.n_fft - p.win_length) / 2;
+  window.resize(p.n_fft, 0.0);
   for (size_t i = 0; i < p.win_length; ++i) {
-    window[i] = static_cast<float>(0.5 - 0.5 * turn(i, p.win_length).cosine);
+    window[margin + i] = 0.5 - 0.5 * turn(i, p.win_length).cosine;
   }
   for (size_t k = 0; k < 3 * p.n_fft / 4; ++k) {
     const Turn w = turn(k, p.n_fft);
-    twiddle.push_back(static_cast<float>(w.cosine));
-    twiddle.push_back(static_cast<float>(-w.sine));
+    twiddle.push_back(w.cosine);
+    twiddle.push_back(-w.sine);
   }
   for (size_t k = 0; k < p.n_fft / 2; ++k) order.push_back(position_of_frequency(k, p.n_fft / 2));
 
@@ -110,8 +111,15 @@ FrontendTableData::FrontendTableData(const bifast_frontend_params& p) {
 }
 
 FrontendTables FrontendTableData::view(const bifast_frontend_params& p) const {
-  return {p.n_fft,           p.n_mels,         twiddle.data(),      order.data(),
-          band_start.data(), band_size.data(), band_weights.data(), static_cast<float>(p.floor)};
+  return {p.n_fft,
+          p.n_mels,
+          window.data(),
+          twiddle.data(),
+          order.data(),
+          band_start.data(),
+          band_size.data(),
+          band_weights.data(),
+          static_cast<float>(p.floor)};
 }
 
 }  // namespace bifast

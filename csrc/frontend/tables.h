@@ -18,8 +18,8 @@ struct FrontendTableData {
 
   FrontendTables view(const bifast_frontend_params& params) const;
 
-  std::vector<float> window;  // [win_length], periodic Hann
-  std::vector<float> twiddle;
+  std::vector<double> window;  // [n_fft]: periodic Hann of win_length, centred
+  std::vector<double> twiddle;
   std::vector<uint32_t> order, band_start, band_size;
   std::vector<float> band_weights;
 };

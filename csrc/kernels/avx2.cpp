@@ -163,7 +163,7 @@ constinit const Kernels avx2_kernels = {
     .name = "avx2",
     .tile_cols = 64,
     .tile_bytes = 1,
-    .frame_lanes = 8,
+    .frame_lanes = 4,
     .binary_matmul = binary_matmul,
     .threshold_row = threshold_row<threshold_block>,
     .sign_row = sign_row<sign_block>,
@@ -171,7 +171,7 @@ constinit const Kernels avx2_kernels = {
     .affine_counts = affine_counts<8>,
     .affine_floats = affine_floats<8>,
     .float_matmul = float_matmul<8, 4>,
-    .log_mel = log_mel<8>,
+    .log_mel = log_mel<4>,
 };
 
 }  // namespace bifast

@@ -34,7 +34,8 @@ struct Affine {
 struct FrontendTables {
   size_t n_fft;
   size_t n_mels;
-  const float* twiddle;        // [3 * n_fft / 4][2]: exp(-2 pi i k / n_fft), real and imaginary part
+  const double* window;        // [n_fft]
+  const double* twiddle;       // [3 * n_fft / 4][2]: exp(-2 pi i k / n_fft), real and imaginary part
   const uint32_t* order;       // [n]: where the FFT leaves frequency k
   const uint32_t* band_start;  // [n_mels]: first frequency bin
   const uint32_t* band_size;   // [n_mels]: bins
@@ -82,9 +83,9 @@ struct Kernels {
   void (*float_matmul)(const float* a, size_t a_stride, const float* w, float* out, size_t rows,
                        size_t cols, size_t depth);
 
-  // frames: [frame_lanes][n_fft] windowed samples (overwritten). work: n_fft * frame_lanes floats. Both aligned
-  // to 64 bytes. out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not aligned.
-  void (*log_mel)(const FrontendTables* tables, float* frames, float* work, float* out);
+  // frames: [frame_lanes][n_fft] samples (overwritten). work: n_fft * frame_lanes doubles. Both aligned to 64 bytes.
+  // out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not aligned.
+  void (*log_mel)(const FrontendTables* tables, float* frames, double* work, float* out);
 };
 
 }  // namespace bifast
