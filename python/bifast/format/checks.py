@@ -40,6 +40,11 @@ def check(contents: Contents) -> None:
         check_tensor(index, tensor)
     for op in contents.ops:
         check_op(op, contents)
+    work = sum(multiply_adds(op, contents) for op in contents.ops)
+    require(
+        work <= layout.MAX_MULTIPLY_ADDS,
+        f"ops: expected at most {layout.MAX_MULTIPLY_ADDS} multiply-adds together, got {work}",
+    )
     for depth, name in enumerate(contents.depths):
         check_depth(contents, depth, name)
 
@@ -54,20 +59,19 @@ def check_names(what: str, names: Sequence[str]) -> None:
 
 def check_counts(contents: Contents) -> None:
     """Check the numbers of buffers, tensors and operations."""
-    for what in ("buffers", "tensors", "ops"):
+    for what in ("labels", "buffers", "tensors", "ops"):
         count = len(getattr(contents, what))
         require(
             count <= layout.MAX_RECORDS,
             f"{what}: expected at most {layout.MAX_RECORDS}, got {count}",
         )
-    require(len(contents.buffers) > 0, "buffers: expected at least one, got none")
+    require(len(contents.buffers) >= 2, "buffers: expected at least an input and an output")
     require(len(contents.ops) > 0, "ops: expected at least one, got none")
 
 
 def buffer_bytes(buffer: Buffer) -> int:
-    """Bytes of a buffer: f32, or bits in rows of whole 64-bit words."""
-    positions = buffer.height * buffer.width
-    return positions * layout.row_bytes(buffer.type, buffer.channels)
+    """Bytes of a buffer while the model runs."""
+    return buffer.height * buffer.width * layout.buffer_row_bytes(buffer.type, buffer.channels)
 
 
 def check_buffers(buffers: Sequence[Buffer], n_labels: int) -> None:
@@ -99,7 +103,11 @@ def check_frontend(params: FrontendParams, first: Buffer) -> None:
     """Check the ranges of the front-end's parameters and that it fills buffer 0."""
     n_fft = params.n_fft
     rules = (
-        (params.sample_rate >= 1, "sample_rate >= 1", params.sample_rate),
+        (
+            1 <= params.sample_rate <= 1_000_000,
+            "sample_rate in 1 .. 1000000 Hz",
+            params.sample_rate,
+        ),
         (
             16 <= n_fft <= 4096 and n_fft & (n_fft - 1) == 0,
             "n_fft a power of two in 16 .. 4096",
@@ -115,14 +123,14 @@ def check_frontend(params: FrontendParams, first: Buffer) -> None:
             params.f_max,
         ),
         (
-            math.isfinite(params.power_divisor) and params.power_divisor > 0,
-            "power_divisor > 0",
+            1e-6 <= params.power_divisor <= 1e12,
+            "power_divisor in 1e-6 .. 1e12",
             params.power_divisor,
         ),
-        (math.isfinite(params.floor) and params.floor > 0, "floor > 0", params.floor),
+        (1e-30 <= params.floor <= 1e6, "floor in 1e-30 .. 1e6", params.floor),
         (
-            params.window_samples >= (n_fft // 2 + 1 if params.center else n_fft),
-            "window_samples above n_fft / 2 (center) or at least n_fft",
+            (n_fft // 2 + 1 if params.center else n_fft) <= params.window_samples <= 1 << 26,
+            "window_samples above n_fft / 2 (center) or at least n_fft, and at most 2^26",
             params.window_samples,
         ),
     )
@@ -152,7 +160,6 @@ def op_inputs(op: Op) -> list[int]:
 def check_depth(contents: Contents, depth: int, name: str) -> None:
     """Check that everything is written before it is read, and the work of one run."""
     written = {0}
-    work = 0
     for op in contents.ops:
         if not op.depth_mask >> depth & 1:
             continue
@@ -162,10 +169,5 @@ def check_depth(contents: Contents, depth: int, name: str) -> None:
                 f"{op.name}: reads buffer {index}, which nothing wrote before at depth {name!r}",
             )
         written.update(index for index in (op.out_f32, op.out_bits) if index is not None)
-        work += multiply_adds(op, contents)
     last = len(contents.buffers) - 1
     require(last in written, f"depth {name!r}: nothing writes the last buffer")
-    require(
-        work <= layout.MAX_MULTIPLY_ADDS,
-        f"depth {name!r}: expected at most {layout.MAX_MULTIPLY_ADDS} multiply-adds, got {work}",
-    )

@@ -45,6 +45,7 @@ MAX_MULTIPLY_ADDS = 1 << 34
 MAX_DIMENSION = 65535
 MAX_DEPTHS = 32
 MAX_BINARY_K = 65535
+MAX_FLOAT_K = 1 << 20
 MAX_CARD_BYTES = 1 << 20
 
 
@@ -64,6 +65,14 @@ OP_KINDS = {
     "elementwise": OpKind(4, reads_bits=False, has_weights=False),
     "average_pool": OpKind(5, reads_bits=False, has_weights=False),
 }
+
+
+def buffer_row_bytes(buffer_type: str, channels: int) -> int:
+    """Bytes of one position of a buffer; bits are padded to 1, 2, 4, 8 or a multiple of 16 bytes."""
+    if buffer_type != "bits":
+        return 4 * channels
+    packed = -(-channels // 8)
+    return next((small for small in (1, 2, 4, 8) if packed <= small), -(-packed // 16) * 16)
 
 
 def row_bytes(dtype: str, cols: int) -> int:

@@ -66,8 +66,8 @@ def check_op(op: Op, contents: Contents) -> None:
         op.code in layout.OP_KINDS, f"code: expected {list(layout.OP_KINDS)}, got {op.code!r}"
     )
     check.require(
-        op.name.isascii() and "\0" not in op.name and len(op.name) <= layout.OP_NAME_BYTES,
-        f"name: expected at most {layout.OP_NAME_BYTES} ASCII characters",
+        op.name.isascii() and op.name.isprintable() and 1 <= len(op.name) <= layout.OP_NAME_BYTES,
+        f"name: expected 1 .. {layout.OP_NAME_BYTES} printable ASCII characters",
     )
     check.require(
         0 < op.depth_mask < 1 << len(contents.depths),
@@ -102,7 +102,6 @@ def check_outputs(check: OpCheck) -> Buffer:
                 buffer.shape == target.shape,
                 f"{role}: expected the output's shape {target.shape}, got {buffer.shape}",
             )
-    check.require(op.out_f32 != 0, "out_f32: buffer 0 is the input and cannot be written")
     return target
 
 
@@ -124,6 +123,7 @@ def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
     check_pair(check, "pad", 0)
     k = taps(op, source)
     if op.code == "conv2d":
+        check.require(k <= layout.MAX_FLOAT_K, f"expected K <= {layout.MAX_FLOAT_K}, got {k}")
         weights = check.tensor("weights", FLOATS, ((k, target.channels),))
     else:
         check.require(k <= layout.MAX_BINARY_K, f"expected K <= {layout.MAX_BINARY_K}, got {k}")
@@ -139,6 +139,7 @@ def check_memory(check: OpCheck, source: Buffer, target: Buffer) -> None:
     check_pair(check, "dilation", 1)
     check.require(op.kernel[1] == 1, f"kernel width: expected 1, got {op.kernel[1]}")
     check.require(op.stride == (1, 1), f"stride: expected (1, 1), got {op.stride}")
+    check.require(op.pad[1] == 0, f"pad: expected no padding of the width, got {op.pad[1]}")
     for role, buffer in (("input", source), ("output", target)):
         check.require(buffer.width == 1, f"{role}: expected width 1, got {buffer.width}")
     check.require(

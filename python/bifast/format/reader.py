@@ -204,7 +204,11 @@ def decode_tensors(section: Section, data: bytes) -> tuple[Tensor, ...]:
             offset % layout.TENSOR_ALIGNMENT == 0 and offset + n_bytes <= len(data),
             f"tensor {index}: offset {offset} is not aligned or outside DATA",
         )
-        require(rows >= 1 and cols >= 1, f"tensor {index}: is empty ({rows} x {cols})")
+        require(
+            all(1 <= size <= layout.MAX_FILE_BYTES for size in (rows, cols)),
+            f"tensor {index}: expected 1 .. {layout.MAX_FILE_BYTES} rows and columns, "
+            f"got {rows} x {cols}",
+        )
         tensors.append(decode_tensor(index, dtype, (rows, cols), data[offset : offset + n_bytes]))
         spans.append((offset, n_bytes))
     end = 0
@@ -231,7 +235,10 @@ def decode_ops(section: Section) -> Iterator[Op]:
     codes = {kind.number: code for code, kind in layout.OP_KINDS.items()}
     for raw_name, number, depth_mask, source, *words in decode_records(section, layout.OP):
         name = raw_name.rstrip(b"\0").decode("latin-1")
-        require(number in codes, f"operation {name!r}: unknown code {number}")
+        if number not in codes:
+            raise UnsupportedError(
+                f"operation {name!r}: code {number} is unknown to this bifast; update bifast"
+            )
         require(
             not any(words[-layout.OP_RESERVED_WORDS :]),
             f"operation {name!r}: the reserved fields must be zero",
