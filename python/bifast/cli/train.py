@@ -1,0 +1,83 @@
+"""`bifast train`: make a model from a recipe (extra `train`)."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from bifast.cli import options
+
+_EPILOG = """\
+examples:
+  bifast train --list                                   the recipes
+  bifast train commands8-teacher --data DIR             teacher first
+  bifast train commands8 --data DIR --set optim.epochs=5
+  bifast train my-recipe.toml --out runs/mine           a recipe of your own
+
+A run that was stopped goes on where it was when the same command is given again.
+
+exit codes: 0; 1 the loss became NaN; 2 recipe, data or checkpoint cannot be used.
+"""
+
+
+def register(commands: options.Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = options.add_command(commands, "train", "train a model from a recipe", _EPILOG)
+    parser.add_argument("recipe", nargs="?", help="name of a recipe, or a TOML file")
+    parser.add_argument("--list", action="store_true", help="list the recipes and stop")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the recipe, e.g. optim.epochs=3; may be repeated",
+    )
+    parser.add_argument("--data", metavar="DIR", help="data folder (default: BIFAST_DATA)")
+    parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/NAME)")
+    parser.add_argument(
+        "--cache", metavar="DIR", default=".cache/bifast", help="features (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on from the last checkpoint of the run folder (default)",
+    )
+    parser.add_argument("--threads", type=int, help="threads (default: all cores)")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List recipes or train."""
+    from bifast.train import extra
+
+    extra.require()
+    import torch
+
+    from bifast.train.data import find_data
+    from bifast.train.loop import TrainingDivergedError, train
+    from bifast.train.recipe import load_recipe, recipe_names
+    from bifast.train.watch import BarWatcher
+
+    if args.list or not args.recipe:
+        for name in recipe_names():
+            print(f"{name:20} {load_recipe(name, []).description}")
+        return 0
+    recipe = load_recipe(args.recipe, args.set)
+    torch.set_num_threads(args.threads or os.cpu_count() or 1)
+    out = Path(args.out or Path("runs") / recipe.name)
+    data = find_data(args.data)
+    try:
+        with BarWatcher() as watcher:
+            result = train(recipe, data, out, Path(args.cache), resume=args.resume, watcher=watcher)
+    except TrainingDivergedError as error:
+        print(f"bifast train: {error}", file=sys.stderr)
+        return 1
+    print(f"accuracy on the test split: {_percent(result)}; run folder {out}")
+    return 0
+
+
+def _percent(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * share:.2f} %" for name, share in shares.items())

@@ -1,0 +1,49 @@
+"""Order of the training examples, a function of seed and epoch alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bifast.train.data.features import Split
+
+
+def epoch_order(split: Split, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Draw one epoch.
+
+    Parameters
+    ----------
+    split
+        N examples of V variants with repeats.
+    batch
+        Clips a step; an incomplete last batch is left out (its statistics would be poor).
+    seed, epoch
+        The only inputs of the draw.
+
+    Returns
+    -------
+    list of ndarray
+        [batch, 2] int64 each: example and variant. An example drawn twice has two variants.
+    """
+    rng = np.random.default_rng((seed, epoch))
+    variants = split.features.shape[1]
+    first = rng.integers(0, variants, split.labels.size)
+    examples = np.repeat(np.arange(split.labels.size), split.repeats)
+    starts = np.repeat(np.cumsum(split.repeats) - split.repeats, split.repeats)
+    nth = np.arange(examples.size) - starts
+    draws = np.stack([examples, (first[examples] + nth) % variants], axis=1)
+    rng.shuffle(draws)
+    count = draws.shape[0] // batch
+    return [draws[i * batch : (i + 1) * batch] for i in range(count)]
+
+
+def epoch_batches(
+    split: Split, batch: int, seed: int, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (features [B, T, M] float32, labels [B] int64) of one epoch."""
+    for draws in epoch_order(split, batch, seed, epoch):
+        features = split.features[draws[:, 0], draws[:, 1]].astype(np.float32)
+        yield torch.from_numpy(features), torch.from_numpy(split.labels[draws[:, 0]])

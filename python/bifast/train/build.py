@@ -1,0 +1,51 @@
+"""From names to objects: nets of a recipe, nets of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from bifast.format import FRONTEND_PAPER, FrontendParams
+from bifast.train.checkpoint import CheckpointError, load_checkpoint
+from bifast.train.nets import NETS, KeywordNet
+from bifast.train.recipe import Recipe, recipe_from_dict
+
+FRONTEND: FrontendParams = FRONTEND_PAPER
+
+
+def build_net(recipe: Recipe, classes: int) -> KeywordNet:
+    """Return a new net with the weights PyTorch's generator gives."""
+    return NETS[recipe.net.name](recipe.net, FRONTEND.n_frames, FRONTEND.n_mels, classes)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """Return the checkpoint of a run folder (final before last), or the path itself."""
+    if path.is_dir():
+        final = path / "final.pt"
+        return final if final.is_file() else path / "last.pt"
+    return path
+
+
+def load_net(path: Path) -> tuple[KeywordNet, Recipe, dict[str, Any]]:
+    """Read a net from a run folder or checkpoint.
+
+    Returns
+    -------
+    net, recipe, state
+        The net in evaluation mode, what it was trained with, and the whole checkpoint.
+
+    Raises
+    ------
+    FileNotFoundError, CheckpointError
+        If there is no checkpoint, or it can not be used.
+    """
+    path = find_checkpoint(path)
+    state = load_checkpoint(path)
+    recipe = recipe_from_dict(state["recipe"])
+    net = build_net(recipe, len(state["labels"]))
+    try:
+        net.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit its net: {error}") from None
+    net.eval()
+    return net, recipe, state

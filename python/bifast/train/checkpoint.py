@@ -1,0 +1,53 @@
+"""Checkpoints and other files of a run folder, each written beside its place and renamed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that can not be used: says why."""
+
+
+def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a file beside `path`, bring it to the disk and rename it over `path`."""
+    beside = path.with_name(f".{path.name}.part{path.suffix}")
+    try:
+        write(beside)
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint atomically: a full disk or a kill leaves the earlier one."""
+    write_atomic(path, lambda beside: torch.save(state, beside))
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint onto the CPU.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    CheckpointError
+        If it is truncated or not one of ours.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path}")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from None
+    if not isinstance(state, dict) or not {"recipe", "model", "labels"} <= set(state):
+        raise CheckpointError(f"{path} is not a checkpoint of `bifast train`")
+    return state

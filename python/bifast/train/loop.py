@@ -1,0 +1,227 @@
+"""The training loop: data, epochs, checkpoints, calibration, test."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bifast.train.batches import epoch_batches
+from bifast.train.build import FRONTEND, build_net, load_net
+from bifast.train.calibrate import calibrate
+from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from bifast.train.data import TASKS, DataFolder
+from bifast.train.data.features import Split, load_split
+from bifast.train.data.task import Task
+from bifast.train.nets import KeywordNet
+from bifast.train.objective import batch_loss, freeze
+from bifast.train.recipe import Recipe
+from bifast.train.run import draw_curves, write_config, write_json, write_metrics
+from bifast.train.sanity import check_recipe, check_split
+from bifast.train.schedule import rate_at
+from bifast.train.scoring import accuracies
+from bifast.train.watch import Watcher
+
+
+class TrainingDivergedError(RuntimeError):
+    """The loss is not finite: names the step and the last good checkpoint."""
+
+
+@dataclass
+class _State:
+    net: KeywordNet
+    optimizer: torch.optim.Optimizer
+    epoch: int
+    history: list[dict[str, float]]
+
+
+def train(
+    recipe: Recipe, data: Path, out: Path, cache: Path, *, resume: bool, watcher: Watcher
+) -> dict[str, float]:
+    """Train a net.
+
+    Parameters
+    ----------
+    recipe
+        What to do.
+    data
+        The data folder.
+    out
+        The run folder: `last.pt` after each epoch, `final.pt` at the end, `config.json`,
+        `metrics.csv`, `curves.png`, `result.json`.
+    cache
+        Folder for features.
+    resume
+        Go on from `last.pt` if there is one. The order of the clips and the random numbers are
+        functions of seed and epoch, so on one thread the result is the same, bit for bit.
+    watcher
+        Told about everything.
+
+    Returns
+    -------
+    dict
+        Accuracy on the test split for each depth, 0 .. 1.
+
+    Raises
+    ------
+    RecipeError, ValueError, OSError
+        Before any epoch, if recipe, data or checkpoint can not be used.
+    TrainingDivergedError
+        If the loss becomes NaN or infinite.
+    """
+    check_recipe(recipe)
+    task = TASKS[recipe.data.task]
+    teacher = _load_teacher(recipe, task, out)
+    splits = load_splits(recipe, task, data, cache, watcher)
+    check_split(task, splits["training"], "training", recipe.optim.batch)
+    for name in ("validation", "testing"):
+        check_split(task, splits[name], name)
+    out.mkdir(parents=True, exist_ok=True)
+    state = _start(recipe, task, out, resume)
+    write_config(out, recipe, {name: s.labels.size for name, s in splits.items()})
+    steps = int(splits["training"].repeats.sum()) // recipe.optim.batch
+    watcher.start(steps * recipe.optim.epochs, steps * state.epoch)
+    while state.epoch < recipe.optim.epochs:
+        loss = _run_epoch(recipe, state, splits["training"], teacher, steps, out, watcher)
+        state.epoch += 1
+        scores = accuracies(state.net, splits["validation"])
+        row = {"epoch": state.epoch, "loss": loss}
+        row |= {f"validation_{depth}": value for depth, value in scores.items()}
+        state.history.append(row)
+        _save(recipe, task, state, out / "last.pt", finished=False)
+        write_metrics(out, state.history)
+        draw_curves(out, state.history)
+        watcher.epoch(row)
+    return _finish(recipe, task, state, splits, out)
+
+
+def load_splits(
+    recipe: Recipe, task: Task, data: Path, cache: Path, watcher: Watcher
+) -> dict[str, Split]:
+    """Return the features of training, validation and testing; names clips that are broken."""
+    splits = {}
+    for name in ("training", "validation", "testing"):
+        folder = DataFolder(data)
+        split = load_split(folder, task, name, recipe.data, FRONTEND, cache, watcher.track)
+        if split.broken:
+            shown = ", ".join(split.broken[:5])
+            watcher.say(f"{name}: left out {len(split.broken)} broken clips: {shown}")
+        splits[name] = split
+    return splits
+
+
+def _load_teacher(recipe: Recipe, task: Task, out: Path) -> KeywordNet | None:
+    wanted = recipe.distill.teacher
+    if not wanted:
+        return None
+    path = Path(wanted) if "/" in wanted else out.parent / wanted
+    try:
+        net, _, state = load_net(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"no teacher in {path}; train it first: bifast train {path.name} --out {path}"
+        ) from None
+    if not state["finished"]:
+        raise CheckpointError(f"the teacher in {path} has not finished its training")
+    if tuple(state["labels"]) != task.labels:
+        raise CheckpointError(f"the teacher in {path} has other labels than task {task.name}")
+    return freeze(net)
+
+
+def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
+    torch.manual_seed(recipe.seed)
+    net = build_net(recipe, len(task.labels))
+    # Weight decay is for matrices: it would pull scales, slopes and biases to zero.
+    matrices = [p for p in net.parameters() if p.dim() > 1]
+    others = [p for p in net.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.optim.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=recipe.optim.lr,
+        fused=True,
+    )
+    last = out / "last.pt"
+    if not (resume and last.exists()):
+        return _State(net, optimizer, 0, [])
+    state = load_checkpoint(last)
+    if state["recipe"] != dataclasses.asdict(recipe):
+        raise CheckpointError(
+            f"{last} is of another recipe; give the same settings, another --out, or --no-resume"
+        )
+    net.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    return _State(net, optimizer, state["epoch"], state["history"])
+
+
+def _run_epoch(
+    recipe: Recipe,
+    state: _State,
+    split: Split,
+    teacher: KeywordNet | None,
+    steps: int,
+    out: Path,
+    watcher: Watcher,
+) -> float:
+    """Run one epoch; returns the mean loss."""
+    optim, net = recipe.optim, state.net
+    torch.manual_seed(recipe.seed * 100_003 + state.epoch + 1)
+    net.train()
+    total, smooth = 0.0, [0.0] * (1 + len(net.depths))
+    for number, (features, labels) in enumerate(
+        epoch_batches(split, optim.batch, recipe.seed, state.epoch)
+    ):
+        step = state.epoch * steps + number
+        factor = rate_at(step, steps * optim.epochs, round(steps * optim.warmup))
+        for group in state.optimizer.param_groups:
+            group["lr"] = optim.lr * factor
+        loss, hits = batch_loss(net, features, labels, optim, recipe.distill, teacher)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingDivergedError(
+                f"loss is {value} at step {step} (epoch {state.epoch + 1}); "
+                f"the last good checkpoint is {out / 'last.pt'}; try a smaller optim.lr"
+            )
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), optim.clip)
+        state.optimizer.step()
+        net.project()
+        total += value
+        keep = min(0.98, number / (number + 1))
+        smooth = [keep * s + (1 - keep) * v for s, v in zip(smooth, [value, *hits], strict=True)]
+        watcher.step(state.epoch + 1, smooth[0], smooth[1:])
+    return total / steps
+
+
+def _save(recipe: Recipe, task: Task, state: _State, path: Path, *, finished: bool) -> None:
+    contents: dict[str, Any] = {
+        "recipe": dataclasses.asdict(recipe),
+        "labels": list(task.labels),
+        "epoch": state.epoch,
+        "history": state.history,
+        "finished": finished,
+        "model": state.net.state_dict(),
+    }
+    if not finished:
+        contents["optimizer"] = state.optimizer.state_dict()
+    save_checkpoint(path, contents)
+
+
+def _finish(
+    recipe: Recipe, task: Task, state: _State, splits: dict[str, Split], out: Path
+) -> dict[str, float]:
+    """Round the tables, calibrate, test, and write `final.pt` and `result.json`."""
+    net = state.net
+    net.round_tables()
+    if not recipe.net.dropout:
+        calibrate(net, splits["training"])
+    _save(recipe, task, state, out / "final.pt", finished=True)
+    result = accuracies(net, splits["testing"])
+    write_json(out / "result.json", {"testing": result, "epochs": state.epoch})
+    return result

@@ -1,0 +1,9 @@
+"""Nets by name. A new one: a file with a class and `@NETS.register`, a line here."""
+
+from __future__ import annotations
+
+from bifast.train.nets import bifsmn as bifsmn
+from bifast.train.nets.base import DEPTH_NAMES as DEPTH_NAMES
+from bifast.train.nets.base import NETS as NETS
+from bifast.train.nets.base import KeywordNet as KeywordNet
+from bifast.train.nets.base import NetSpec as NetSpec

@@ -1,0 +1,99 @@
+"""What the training loop asks of a net, and how a recipe describes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bifast.errors import UnsupportedError
+from bifast.train.export import Builder
+from bifast.train.nets.layer import Layer
+from bifast.train.nets.norm import PositivePRelu
+from bifast.train.registry import Registry
+
+DEPTH_NAMES = ("full", "half", "quarter", "eighth")
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """A net of a recipe.
+
+    Attributes
+    ----------
+    name
+        Name in `NETS`.
+    binarizer
+        Name in `BINARIZERS`, for all layers but the first and the last.
+    depths
+        1 .. 4: full, half, quarter, eighth.
+    slopes
+        `layer`: one PReLU slope a layer, as the paper; `channel`: one a channel.
+    dropout
+        Probability, in training.
+    """
+
+    name: str = "bifsmn"
+    binarizer: str = "bifsmn"
+    depths: int = 4
+    slopes: str = "channel"
+    dropout: float = 0.0
+
+
+class KeywordNet(nn.Module):
+    """Base of the nets: features [B, T, M] to class scores [B, K] at several depths.
+
+    Attributes
+    ----------
+    frames, mels, classes
+        T, M and K.
+    depths
+        Names of the depths, deepest first.
+    """
+
+    def __init__(self, frames: int, mels: int, classes: int, depths: tuple[str, ...]) -> None:
+        super().__init__()
+        self.frames, self.mels, self.classes = frames, mels, classes
+        self.depths = depths
+
+    def features(self, x: Tensor) -> Tensor:
+        """Run the part that all depths share: [B, T, M] -> stream [B, T', C]."""
+        raise NotImplementedError
+
+    def backbone(self, stream: Tensor, depth: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """Run the blocks of a depth: (logits [B, K], {block: its output [B, T', C]})."""
+        raise NotImplementedError
+
+    def layer_table(self) -> list[tuple[str, Layer, tuple[int, int], tuple[int, ...]]]:
+        """Return (name, layer, input (height, width), depths that run it), in order."""
+        raise NotImplementedError
+
+    def wire(self, builder: Builder) -> None:
+        """Add buffers and operations to a model file; without it the net can not be exported."""
+        raise UnsupportedError(f"{type(self).__name__} does not say how its layers are wired")
+
+    def forward(self, x: Tensor, depth: int = 0) -> Tensor:
+        """Features [B, T, M] to logits [B, K] at one depth."""
+        return self.backbone(self.features(x), depth)[0]
+
+    def project(self) -> None:
+        """Bring parameters with a limited range back into it; call after each step."""
+        for module in self.modules():
+            if isinstance(module, PositivePRelu):
+                module.project()
+
+    @torch.no_grad()
+    def round_tables(self) -> None:
+        """Round to float16 what the model file stores so: real weights and slopes."""
+        for module in self.modules():
+            if isinstance(module, Layer) and not module.binarizer.binary:
+                module.weight.copy_(module.weight.half().float())
+            if isinstance(module, PositivePRelu):
+                for slope in module.slope:
+                    slope.copy_(slope.half().float())
+
+
+# Called with (spec, frames, mels, classes).
+NETS: Registry[Callable[[NetSpec, int, int, int], KeywordNet]] = Registry("net")

@@ -1,0 +1,178 @@
+"""BiFSMN: stem, memory blocks, classifier; thinnable in depth (arXiv 2202.06483)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bifast.train.export import Builder
+from bifast.train.nets.base import DEPTH_NAMES, NETS, KeywordNet, NetSpec
+from bifast.train.nets.layer import Layer, Relu
+from bifast.train.nets.layers import Conv2d, Dense, Memory
+from bifast.train.nets.norm import DepthNorm, PositivePRelu
+
+BLOCKS = 8
+WIDTH = 128
+HIDDEN = 256
+STEM = (16, 32)
+TAPS = (2, 2)
+
+
+def kept_blocks(depth: int) -> tuple[int, ...]:
+    """Return the blocks that run at a depth: every 2^depth-th, the last one always."""
+    return tuple(i for i in range(BLOCKS) if (i + 1) % 2**depth == 0)
+
+
+class Block(nn.Module):
+    """Memory with residual, then expand and project with residual, on a stream [B, T', C].
+
+    Only the batch norm and PReLU after `project` are private to each depth.
+    """
+
+    def __init__(self, spec: NetSpec, *, teacher: bool) -> None:
+        super().__init__()
+        n, per_channel = spec.depths, spec.slopes == "channel"
+
+        def slopes(channels: int, sets: int = 1) -> PositivePRelu:
+            return PositivePRelu(channels if per_channel else 1, sets)
+
+        self.memory = Memory(
+            WIDTH,
+            *TAPS,
+            binarizer=spec.binarizer,
+            norm=DepthNorm(WIDTH, n),
+            act=slopes(WIDTH),
+        )
+        self.expand = Dense(
+            WIDTH,
+            HIDDEN,
+            binarizer=spec.binarizer,
+            norm=DepthNorm(HIDDEN, n),
+            act=Relu() if teacher else slopes(HIDDEN),
+        )
+        self.project = Dense(
+            HIDDEN,
+            WIDTH,
+            binarizer=spec.binarizer,
+            norm=DepthNorm(WIDTH, n, private=True),
+            act=slopes(WIDTH, n),
+        )
+        self.dropout = spec.dropout
+
+    def forward(self, stream: Tensor, depth: int) -> Tensor:
+        """[B, T', C] -> [B, T', C]."""
+        stream = self.memory(stream, depth, stream)
+        hidden = functional.dropout(self.expand(stream, depth), self.dropout, self.training)
+        out: Tensor = self.project(hidden, depth, stream)
+        return out
+
+
+@NETS.register("bifsmn")
+class BiFsmn(KeywordNet):
+    """The paper's net; with the binarizer `full` its full-precision twin.
+
+    Parameters
+    ----------
+    spec
+        The recipe's description.
+    frames, mels, classes
+        T, M and K; T and M are multiples of 4.
+    """
+
+    teacher = False
+
+    def __init__(self, spec: NetSpec, frames: int, mels: int, classes: int) -> None:
+        super().__init__(frames, mels, classes, DEPTH_NAMES[: spec.depths])
+        if frames % 4 or mels % 4:
+            raise ValueError(f"frames and mels: expected multiples of 4, got {frames} and {mels}")
+        per_channel = spec.slopes == "channel"
+
+        def act(channels: int) -> PositivePRelu | Relu:
+            return Relu() if self.teacher else PositivePRelu(channels if per_channel else 1)
+
+        c1, c2 = STEM
+        self.conv1 = Conv2d(1, c1, 5, 2, binarizer="full", norm=DepthNorm(c1, 1), act=act(c1))
+        self.conv2 = Conv2d(
+            c1, c2, 5, 2, binarizer=spec.binarizer, norm=DepthNorm(c2, 1), act=act(c2)
+        )
+        self.fc1 = Dense(c2 * mels // 4, WIDTH, binarizer=spec.binarizer, act=act(WIDTH))
+        self.blocks = nn.ModuleList([Block(spec, teacher=self.teacher) for _ in range(BLOCKS)])
+        self.classifier = Dense(WIDTH * frames // 4, classes, binarizer="full")
+        self.dropout = spec.dropout
+
+    def features(self, x: Tensor) -> Tensor:
+        """[B, T, M] -> [B, T/4, 128]."""
+        x = self.conv2(self.conv1(x[..., None]))  # (B, T/4, M/4, 32)
+        out: Tensor = self.fc1(x.flatten(2))
+        return out
+
+    def backbone(self, stream: Tensor, depth: int) -> tuple[Tensor, dict[int, Tensor]]:
+        """[B, T/4, 128] -> logits [B, K] and the output of each block that runs."""
+        outputs = {}
+        for index in kept_blocks(depth):
+            stream = outputs[index] = self.blocks[index](stream, depth)
+        flat = functional.dropout(stream.flatten(1), self.dropout, self.training)
+        return self.classifier(flat), outputs
+
+    def wire(self, builder: Builder) -> None:
+        """Add the net to a model file; the memory reads one plane of bits and writes another."""
+        t, m, (c1, c2) = self.frames, self.mels, STEM
+        depths = tuple(range(len(self.depths)))
+        audio = builder.buffer("f32", t, m, 1)
+        wide = builder.buffer("bits", t // 2, m // 2, c1)
+        narrow = builder.buffer("bits", t // 4, m // 4, c2)
+        stream = builder.buffer("f32", t // 4, 1, WIDTH)
+        signs = builder.buffer("bits", t // 4, 1, WIDTH)
+        recalled = builder.buffer("bits", t // 4, 1, WIDTH)
+        hidden = builder.buffer("bits", t // 4, 1, HIDDEN)
+        scores = builder.buffer("f32", 1, 1, self.classes)
+
+        builder.layer("stem.conv1", self.conv1, depths, audio, out_bits=wide)
+        builder.layer("stem.conv2", self.conv2, depths, wide, out_bits=narrow, threshold=True)
+        builder.layer("fc1", self.fc1, depths, narrow, out_f32=stream, out_bits=signs)
+        for index, block in enumerate(self.blocks):
+            name, kept = f"block{index}", tuple(d for d in depths if index in kept_blocks(d))
+            memory, expand, project = block.memory, block.expand, block.project
+            builder.layer(
+                f"{name}.memory",
+                memory,
+                kept,
+                signs,
+                residual=stream,
+                out_f32=stream,
+                out_bits=recalled,
+            )
+            builder.layer(f"{name}.expand", expand, kept, recalled, out_bits=hidden, threshold=True)
+            builder.layer(
+                f"{name}.project",
+                project,
+                kept,
+                hidden,
+                residual=stream,
+                out_f32=stream,
+                out_bits=signs,
+            )
+        builder.layer("classifier", self.classifier, depths, stream, out_f32=scores)
+
+    def layer_table(self) -> list[tuple[str, Layer, tuple[int, int], tuple[int, ...]]]:
+        """Return every layer with its input size and the depths that run it."""
+        t, m = self.frames, self.mels
+        everywhere = tuple(range(len(self.depths)))
+        rows: list[tuple[str, Layer, tuple[int, int], tuple[int, ...]]] = [
+            ("stem.conv1", self.conv1, (t, m), everywhere),
+            ("stem.conv2", self.conv2, (t // 2, m // 2), everywhere),
+            ("fc1", self.fc1, (t // 4, 1), everywhere),
+        ]
+        for index, block in enumerate(self.blocks):
+            depths = tuple(d for d in everywhere if index in kept_blocks(d))
+            for name in ("memory", "expand", "project"):
+                rows.append((f"block{index}.{name}", getattr(block, name), (t // 4, 1), depths))
+        rows.append(("classifier", self.classifier, (1, 1), everywhere))
+        return rows
+
+
+@NETS.register("bifsmn-teacher")
+class BiFsmnTeacher(BiFsmn):
+    """The full-precision teacher: ReLU in stem, fc1 and between the dense pair of each block."""
+
+    teacher = True

@@ -1,0 +1,102 @@
+"""The layer every net is made of: product, batch norm, activation, residual (C = channels)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bifast.train.binarizers import BINARIZERS
+from bifast.train.nets.norm import DepthNorm, PositivePRelu
+
+
+class Relu(nn.Module):
+    """ReLU with the signature of `PositivePRelu`; for teachers, the engine has no such stage."""
+
+    def forward(self, x: Tensor, depth: int) -> Tensor:
+        """Apply to any shape; `depth` is not used."""
+        return functional.relu(x)
+
+
+class Layer(nn.Module):
+    """Binarise input and weights, multiply, normalise, activate, add the residual.
+
+    Channels are the last axis of inputs and outputs. In training the batch norm uses the batch.
+    In evaluation weight scale, bias and running statistics are one float32 (scale, shift) pair for
+    each channel, applied as the engine does: product, times scale, plus shift, slope, residual. For
+    binary layers the product is an exact integer, so this *is* the engine's result, bit for bit.
+
+    Parameters
+    ----------
+    shape
+        Shape of the weights, output channels first.
+    c_in
+        Input channels.
+    binarizer
+        Name in `BINARIZERS`.
+    norm, act
+        Batch norm and activation, or None.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        c_in: int,
+        *,
+        binarizer: str,
+        norm: DepthNorm | None = None,
+        act: PositivePRelu | Relu | None = None,
+    ) -> None:
+        super().__init__()
+        bound = 1.0 / math.sqrt(math.prod(shape[1:]))
+        self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(shape[0]).uniform_(-bound, bound))
+        self.binarizer = BINARIZERS[binarizer](c_in, shape[0])
+        self.norm = norm
+        self.act = act
+
+    def product(self, x: Tensor, w: Tensor) -> Tensor:
+        """Multiply input [..., c_in] by weights of the layer's shape -> [..., c_out]."""
+        raise NotImplementedError
+
+    def output_positions(self, positions: tuple[int, int]) -> tuple[int, int]:
+        """Return (height, width) of the output for an input of (height, width)."""
+        return positions
+
+    def macs(self, positions: tuple[int, int]) -> int:
+        """Return the multiply-adds for an input of (height, width), missing taps counted."""
+        height, width = self.output_positions(positions)
+        return height * width * self.weight.numel()
+
+    def affine(self, depth: int) -> tuple[Tensor, Tensor]:
+        """Fold weight scale, bias and batch norm.
+
+        Returns
+        -------
+        scale, shift
+            Each [c_out], float32, rounded once from float64.
+        """
+        _, weight_scale = self.binarizer.weight(self.weight.detach())
+        scale, shift = weight_scale.double(), self.bias.detach().double()
+        if self.norm is not None:
+            norm_scale, norm_shift = self.norm.affine(depth)
+            scale, shift = scale * norm_scale, shift * norm_scale + norm_shift
+        return scale.float(), shift.float()
+
+    def forward(self, x: Tensor, depth: int = 0, residual: Tensor | None = None) -> Tensor:
+        """Run the layer at a depth; `residual` has the shape of the output."""
+        levels, scale = self.binarizer.weight(self.weight)
+        x = self.binarizer.activation(x)
+        if self.training:
+            weight = levels * scale.reshape(-1, *[1] * (levels.dim() - 1))
+            y = self.product(x, weight) + self.bias
+            if self.norm is not None:
+                y = self.norm(y.flatten(0, -2), depth).view(y.shape)
+        else:
+            folded_scale, folded_shift = self.affine(depth)
+            y = self.product(x, levels) * folded_scale + folded_shift
+        if self.act is not None:
+            y = self.act(y.flatten(0, -2), depth).view(y.shape)
+        return y if residual is None else y + residual

@@ -1,0 +1,136 @@
+"""The kinds of layer: convolution, dense, memory (B batch, H/T time, W mel, C channels)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from bifast.errors import UnsupportedError
+from bifast.format import Buffer
+from bifast.train.export import Lowered, exports
+from bifast.train.nets.layer import Layer
+from bifast.train.nets.memory import depthwise_time
+
+
+def _levels(layer: Layer) -> NDArray[Any]:
+    """Return the weights in the layer's shape: uint8 bits if it is binary, else float32."""
+    levels, _ = layer.binarizer.weight(layer.weight.detach())
+    array: NDArray[Any] = levels.numpy()
+    return (array > 0).astype(np.uint8) if layer.binarizer.binary else array
+
+
+class Conv2d(Layer):
+    """Convolution of [B, H, W, C] with a square kernel; zeros around the input.
+
+    Parameters
+    ----------
+    c_in, c_out, kernel, stride
+        As usual; padding is `kernel // 2` on every side.
+    options
+        Keywords of `Layer`.
+    """
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, **options: Any) -> None:
+        super().__init__((c_out, kernel, kernel, c_in), c_in, **options)
+        self.kernel = kernel
+        self.stride = stride
+
+    def product(self, x: Tensor, w: Tensor) -> Tensor:
+        """[B, H, W, c_in] by [c_out, kernel, kernel, c_in] -> [B, H', W', c_out]."""
+        y = functional.conv2d(
+            x.permute(0, 3, 1, 2),
+            w.permute(0, 3, 1, 2),
+            stride=self.stride,
+            padding=self.kernel // 2,
+        )
+        return y.permute(0, 2, 3, 1)
+
+    def output_positions(self, positions: tuple[int, int]) -> tuple[int, int]:
+        """Return (height, width) after the stride."""
+        height, width = ((n + self.stride - 1) // self.stride for n in positions)
+        return height, width
+
+
+@exports(Conv2d)
+def _lower_conv2d(layer: Conv2d, source: Buffer) -> Lowered:
+    binary, side = layer.binarizer.binary, (layer.kernel, layer.kernel)
+    rows = _levels(layer).reshape(layer.weight.shape[0], -1)
+    return Lowered(
+        code="binary_conv2d" if binary else "conv2d",
+        weights=rows if binary else rows.T,
+        kernel=side,
+        stride=(layer.stride, layer.stride),
+        pad=(layer.kernel // 2, layer.kernel // 2),
+    )
+
+
+class Dense(Layer):
+    """The same matrix at every position, over the last axis of [..., c_in].
+
+    Parameters
+    ----------
+    c_in, c_out
+        Channels in and out.
+    options
+        Keywords of `Layer`.
+    """
+
+    def __init__(self, c_in: int, c_out: int, **options: Any) -> None:
+        super().__init__((c_out, c_in), c_in, **options)
+
+    def product(self, x: Tensor, w: Tensor) -> Tensor:
+        """[..., c_in] by [c_out, c_in] -> [..., c_out]."""
+        return functional.linear(x, w)
+
+
+@exports(Dense)
+def _lower_dense(layer: Dense, source: Buffer) -> Lowered:
+    binary, rows = layer.binarizer.binary, _levels(layer)
+    height, width, channels = source.shape
+    for kernel in ((1, 1), (1, width), (height, width)):
+        if kernel[0] * kernel[1] * channels == rows.shape[1]:
+            return Lowered(
+                code="binary_conv2d" if binary else "conv2d",
+                weights=rows if binary else rows.T,
+                kernel=kernel,
+            )
+    raise UnsupportedError(f"{rows.shape[1]} inputs do not cover a buffer of shape {source.shape}")
+
+
+class Memory(Layer):
+    """Depthwise filter over the frames of [B, T, C]: the memory of a feedforward sequential net.
+
+    Parameters
+    ----------
+    channels
+        C.
+    left, right
+        Taps before and after the current frame.
+    options
+        Keywords of `Layer`.
+    """
+
+    def __init__(self, channels: int, left: int, right: int, **options: Any) -> None:
+        super().__init__((channels, left + 1 + right), channels, **options)
+        self.left = left
+
+    def product(self, x: Tensor, w: Tensor) -> Tensor:
+        """[B, T, C] by [C, taps] -> [B, T, C]."""
+        return depthwise_time(x, w.t().contiguous(), self.left)
+
+
+@exports(Memory)
+def _lower_memory(layer: Memory, source: Buffer) -> Lowered:
+    if not layer.binarizer.binary:
+        raise UnsupportedError("the engine has no depthwise filter with real weights")
+    taps = layer.weight.shape[1]
+    return Lowered(
+        code="binary_memory",
+        weights=_levels(layer).T,
+        kernel=(taps, 1),
+        pad=(layer.left, 0),
+    )

@@ -1,0 +1,192 @@
+"""Recipes: small TOML files that describe a training run completely."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from bifast.train.data.features import DataSpec
+from bifast.train.nets.base import NetSpec
+from bifast.train.registry import nearest
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+RECIPES = Path(__file__).parent / "recipes"
+T = TypeVar("T")
+
+
+class RecipeError(ValueError):
+    """A recipe that can not be read: says the key, what was expected and what was found."""
+
+
+@dataclass(frozen=True)
+class Optim:
+    """How to learn.
+
+    Attributes
+    ----------
+    epochs, batch
+        Passes over the training split; clips a step.
+    lr, weight_decay
+        Of AdamW; the rate rises over `warmup` epochs and falls to zero with a cosine.
+    clip
+        Largest norm of the gradient.
+    smoothing
+        Label smoothing of the cross entropy.
+    depth_weights
+        Weight of each depth's loss, deepest first.
+    """
+
+    epochs: int = 30
+    batch: int = 128
+    lr: float = 2e-3
+    weight_decay: float = 0.0
+    warmup: float = 1.0
+    clip: float = 1.0
+    smoothing: float = 0.0
+    depth_weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
+
+
+@dataclass(frozen=True)
+class Distill:
+    """What the teacher adds.
+
+    Attributes
+    ----------
+    teacher
+        Name of a recipe whose finished run lies beside this one, or a path; empty for none.
+    logits, temperature
+        Share of the loss that is distillation of the class scores, 0 .. 1, and its temperature.
+    hed
+        Weight of the feature distillation.
+    per_sample
+        Normalise features in each sample; False: over the batch, as the paper's code.
+    """
+
+    teacher: str = ""
+    logits: float = 0.0
+    temperature: float = 2.0
+    hed: float = 0.0
+    per_sample: bool = True
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training run.
+
+    Attributes
+    ----------
+    name, description
+        Also the default name of the run folder and of the model.
+    seed
+        Of initialisation and order.
+    net, data, optim, distill
+        The tables of the file.
+    """
+
+    name: str
+    description: str = ""
+    seed: int = 0
+    net: NetSpec = field(default_factory=NetSpec)
+    data: DataSpec = field(default_factory=DataSpec)
+    optim: Optim = field(default_factory=Optim)
+    distill: Distill = field(default_factory=Distill)
+
+
+def _convert(value: Any, kind: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+        if not isinstance(value, dict):
+            raise RecipeError(f"{where}: expected a table, got {value!r}")
+        return _build(kind, value, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple):
+            raise RecipeError(f"{where}: expected a list, got {value!r}")
+        return tuple(_convert(v, get_args(kind)[0], where) for v in value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise RecipeError(f"{where}: expected {kind.__name__}, got {value!r}")
+    return value
+
+
+def _build(kind: type[T], table: dict[str, Any], where: str = "") -> T:
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        path = f"{where}.{key}" if where else key
+        if key not in hints:
+            raise RecipeError(f"unknown key {path!r}; {nearest(key, list(hints))}")
+        values[key] = _convert(value, hints[key], path)
+    return kind(**values)
+
+
+def recipe_from_dict(table: dict[str, Any]) -> Recipe:
+    """Build a recipe from nested dictionaries; `RecipeError` names a wrong key or type."""
+    if "name" not in table:
+        raise RecipeError("a recipe needs a name")
+    return _build(Recipe, table)
+
+
+def apply_settings(table: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Return the table with settings `a.b=3` applied; values are TOML, bare words are strings."""
+    table = {k: dict(v) if isinstance(v, dict) else v for k, v in table.items()}
+    for setting in settings:
+        path, equals, text = setting.partition("=")
+        if not equals:
+            raise RecipeError(f"--set {setting}: expected KEY=VALUE")
+        try:
+            value = tomllib.loads(f"v = {text}")["v"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        *tables, key = path.strip().split(".")
+        place = table
+        for name in tables:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise RecipeError(f"--set {setting}: {name!r} is not a table")
+        place[key] = value
+    return table
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with bifast."""
+    return sorted(p.stem for p in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name_or_path: str, settings: list[str]) -> Recipe:
+    """Read a recipe.
+
+    Parameters
+    ----------
+    name_or_path
+        A name of `recipe_names()` or the path of a TOML file.
+    settings
+        Changes, each `a.b=value`.
+
+    Returns
+    -------
+    Recipe
+        Complete and checked for keys and types.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or it has an unknown key or a value of the wrong type.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = RECIPES / f"{name_or_path}.toml"
+        if not path.exists():
+            known = nearest(name_or_path, recipe_names())
+            raise RecipeError(f"unknown recipe {name_or_path!r}; {known}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    return recipe_from_dict(apply_settings({"name": path.stem, **table}, settings))

@@ -1,0 +1,69 @@
+"""Named lists of things that can be chosen by name: binarizers, nets, losses, tasks, exporters."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Say which known name is closest to a wrong one.
+
+    Parameters
+    ----------
+    name
+        The name that was not found.
+    known
+        The names that exist.
+
+    Returns
+    -------
+    str
+        `did you mean 'x'?` when one is close, else the list of the known names.
+    """
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return "known: " + ", ".join(known)
+
+
+class Registry(Generic[T]):
+    """A dictionary that is filled by a decorator and explains a wrong name.
+
+    Parameters
+    ----------
+    kind
+        What it holds, in one word; used in error messages.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Return a decorator that files an object under `name`; a name is given only once."""
+
+        def add(item: T) -> T:
+            if name in self._items:
+                raise ValueError(f"{self.kind} {name!r} is registered twice")
+            self._items[name] = item
+            return item
+
+        return add
+
+    def __getitem__(self, name: str) -> T:
+        """Return the object called `name`; `ValueError` names the nearest one if there is none."""
+        if name not in self._items:
+            raise ValueError(f"unknown {self.kind} {name!r}; {nearest(name, self.names())}")
+        return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, in order of registration."""
+        return iter(self._items)
+
+    def names(self) -> list[str]:
+        """Return all names, in order of registration."""
+        return list(self._items)

@@ -1,0 +1,55 @@
+"""Checks before the first epoch: what is wrong with a recipe or its data is said at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bifast.train.data.features import Split
+from bifast.train.data.task import Task
+from bifast.train.nets.base import DEPTH_NAMES
+from bifast.train.recipe import Recipe, RecipeError
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise `RecipeError` if a value is out of range."""
+    o, d, n = recipe.optim, recipe.distill, recipe.net
+    rules = [
+        (1 <= n.depths <= len(DEPTH_NAMES), f"net.depths: expected 1 .. 4, got {n.depths}"),
+        (n.slopes in ("layer", "channel"), f"net.slopes: expected layer or channel: {n.slopes!r}"),
+        (0 <= n.dropout < 1, f"net.dropout: expected 0 .. 1, got {n.dropout}"),
+        (o.epochs >= 1, f"optim.epochs: expected at least 1, got {o.epochs}"),
+        (o.batch >= 2, f"optim.batch: expected at least 2, got {o.batch}"),
+        (o.lr > 0, f"optim.lr: expected above 0, got {o.lr}"),
+        (o.clip > 0, f"optim.clip: expected above 0, got {o.clip}"),
+        (
+            len(o.depth_weights) >= n.depths,
+            f"optim.depth_weights: {len(o.depth_weights)} weights for {n.depths} depths",
+        ),
+        (recipe.data.variants >= 1, f"data.variants: expected >= 1, got {recipe.data.variants}"),
+        (0 <= d.logits <= 1, f"distill.logits: expected 0 .. 1, got {d.logits}"),
+        (
+            bool(d.teacher) or not (d.logits or d.hed),
+            "distill.teacher: logits and hed need a teacher",
+        ),
+    ]
+    for fine, message in rules:
+        if not fine:
+            raise RecipeError(message)
+
+
+def check_split(task: Task, split: Split, name: str, batch: int = 1) -> None:
+    """Raise `ValueError` if the features of a split can not be trained on or measured with."""
+    if split.labels.size == 0:
+        raise ValueError(f"{name} split of {task.name}: no clip could be decoded")
+    if np.unique(split.labels).size < 2:
+        raise ValueError(f"{name} split of {task.name}: only one class has clips")
+    if int(split.repeats.sum()) < batch:
+        raise ValueError(
+            f"{name} split of {task.name}: {split.repeats.sum()} clips are less than one batch of "
+            f"{batch}; set optim.batch"
+        )
+    if not np.isfinite(split.features).all():
+        raise ValueError(f"{name} split of {task.name}: features are not finite")
+    missing = [n for k, n in enumerate(task.labels) if not (split.labels == k).any()]
+    if name == "training" and missing:
+        raise ValueError(f"training split of {task.name}: no clips for {', '.join(missing)}")
