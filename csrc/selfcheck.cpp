@@ -9,81 +9,19 @@
 
 #include "bifast.h"
 #include "dispatch.h"
-#include "error.h"
 #include "frontend/tables.h"
 #include "kernels/kernels.h"
+#include "selfcheck_data.h"
 
 namespace bifast {
 namespace {
 
-constexpr size_t kGuard = 64;  // elements after each result that must stay as they were
-
-// splitmix64: a fixed sequence on every platform.
-class Random {
- public:
-  uint64_t word() {
-    uint64_t z = (state_ += 0x9E3779B97F4A7C15u);
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-  }
-  // Multiples of 2^-20 in [-4, 4), with zeros of both signs among them.
-  float real() {
-    const uint64_t w = word();
-    if (w % 16 == 0) return w & 16 ? 0.0f : -0.0f;
-    return static_cast<float>(static_cast<int32_t>(w >> 41) - (1 << 22)) / (1 << 20);
-  }
-  std::vector<float> reals(size_t n) {
-    std::vector<float> values(n);
-    for (float& value : values) value = real();
-    return values;
-  }
-  template <typename T>
-  std::vector<T> integers(size_t n) {
-    std::vector<T> values(n);
-    for (T& value : values) value = static_cast<T>(word());
-    return values;
-  }
-
- private:
-  uint64_t state_ = 20;
-};
-
-struct Place {
-  const Kernels& kernels;
-  const char* kernel;
-};
-
-template <typename T>
-void expect_same(const Place& place, const std::string& shape, const std::vector<T>& expected,
-                 const std::vector<T>& got) {
-  for (size_t i = 0; i < expected.size(); ++i) {
-    if (std::memcmp(&expected[i], &got[i], sizeof(T)) == 0) continue;
-    throw Error(BIFAST_INTERNAL, std::string(place.kernels.name) + " " + place.kernel + " (" +
-                                     shape + "): element " + std::to_string(i) + " is " +
-                                     std::to_string(got[i]) + ", expected " +
-                                     std::to_string(expected[i]) + " as scalar gives");
-  }
-}
-
-std::string text(const char* name, size_t value) {
-  return std::string(name) + "=" + std::to_string(value);
-}
-
-// Canonical rows of weights to the panels of an instruction set.
-std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t cols, size_t depth_bytes,
-                            const Kernels& kernels) {
-  std::vector<uint8_t> panel;
-  for (size_t c = 0; c < cols; c += kernels.tile_cols) {
-    for (size_t k = 0; k < depth_bytes; k += kernels.tile_bytes) {
-      for (size_t i = 0; i < kernels.tile_cols; ++i) {
-        const auto from = rows.begin() + static_cast<std::ptrdiff_t>((c + i) * depth_bytes + k);
-        panel.insert(panel.end(), from, from + static_cast<std::ptrdiff_t>(kernels.tile_bytes));
-      }
-    }
-  }
-  return panel;
-}
+using selfcheck::expect_same;
+using selfcheck::kGuard;
+using selfcheck::Place;
+using selfcheck::Random;
+using selfcheck::retile;
+using selfcheck::text;
 
 struct Product {
   size_t rows, cols, depth_bytes;
