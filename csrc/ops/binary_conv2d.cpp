@@ -78,14 +78,20 @@ class BinaryConv2d final : public Op {
     const BufferSpec& in = input.input();
     input.require(in.is_bits, "expected bits as input");
     input.require(depth_ <= kMaxDepthBits, "more than 65535 products in one sum");
+    input.check_work(work());
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", channels_, depth_);
 
     const size_t n_padded = OutputStage::padded(channels_);
+    input.claim(2 * n_padded * depth_bytes_);  // rows and panel
     std::vector<uint8_t> rows(n_padded * depth_bytes_, 0);  // taps padded as the activations are
     for (size_t n = 0; n < channels_; ++n) {
       const uint8_t* from = weights.data + n * weights.row_bytes();
       uint8_t* to = rows.data() + n * depth_bytes_;
       for (size_t tap = 0; tap < geometry_.taps(); ++tap) {
+        if (in.channels % 8 == 0) {  // whole bytes: most of the time of loading a model goes here
+          std::memcpy(to + tap * tap_bytes_, from + tap * (in.channels / 8), in.channels / 8);
+          continue;
+        }
         for (size_t c = 0; c < in.channels; ++c) {
           const bool bit = bit_at(from, tap * in.channels + c);
           to[tap * tap_bytes_ + c / 8] |= static_cast<uint8_t>(bit << (c % 8));
@@ -93,6 +99,7 @@ class BinaryConv2d final : public Op {
       }
     }
     pack(rows, n_padded);
+    input.claim(geometry_.n_classes() * channels_ * sizeof(int32_t));
     return count_bases(rows, in.channels);
   }
 
