@@ -76,7 +76,7 @@ struct Range {
   size_t begin, end;
 };
 
-// Ranges of [begin, end) must not overlap, and what lies between them is zero. Equal ranges are one.
+// Ranges of [begin, end) must not overlap, and what lies between them is zero.
 void check_ranges(const uint8_t* bytes, std::vector<Range> ranges, size_t begin, size_t end,
                   const std::string& what) {
   std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
@@ -88,9 +88,7 @@ void check_ranges(const uint8_t* bytes, std::vector<Range> ranges, size_t begin,
     }
   };
   size_t at = begin;
-  for (size_t i = 0; i < ranges.size(); ++i) {
-    const Range& r = ranges[i];
-    if (i > 0 && r.begin == ranges[i - 1].begin && r.end == ranges[i - 1].end) continue;
+  for (const Range& r : ranges) {
     if (r.begin < at) fail_format(what + " overlap");
     expect_zeros(at, r.begin);
     at = r.end;

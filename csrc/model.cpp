@@ -14,7 +14,6 @@ constexpr size_t kAlign = 64;
 constexpr size_t kSlackBytes = 64;
 constexpr uint64_t kMaxBufferBytes = uint64_t{256} << 20;
 constexpr uint64_t kMaxArenaBytes = uint64_t{512} << 20;
-constexpr uint64_t kMaxWork = uint64_t{1} << 34;
 
 size_t align(size_t n_bytes) { return (n_bytes + kAlign - 1) / kAlign * kAlign; }
 
@@ -103,10 +102,11 @@ void Model::check_flow(const ModelFile& file) const {
 
 void Model::build_layers(const ModelFile& file) {
   uint64_t work = 0;
+  size_t table_bytes = 0;
   for (const OpSpec& spec : file.ops) {
     if (spec.input == kNone) fail_format(spec.name + ": has no input");
     layers_.push_back({spec.name, spec.depth_mask, spec.out_f32, spec.out_bits,
-                       make_op({file, spec, kernels_})});
+                       make_op({file, spec, kernels_, table_bytes})});
     work += layers_.back().op->work();
     if (work > kMaxWork) fail_format("more than 2^34 multiply-adds in one run");
   }

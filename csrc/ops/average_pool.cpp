@@ -22,6 +22,7 @@ class AveragePool final : public Op {
     input.require(input.spec.threshold == kNone && input.spec.flip == kNone,
                   "thresholds are for binary layers");
     input.require(input.spec.weights == kNone, "has weights");
+    input.require_no_geometry();
   }
 
   size_t scratch_bytes() const override { return (channels_ * sizeof(float) + 63) / 64 * 64; }

@@ -56,7 +56,9 @@ class BinaryMemory final : public Op {
                   "expected width 1 without padding");
     input.require(geometry_.y.stride == 1 && geometry_.x.stride == 1, "expected stride 1");
     input.require(in.channels == channels_, "input and output differ in channels");
+    input.check_work(work());
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", taps, channels_);
+    input.claim(taps * (word_bytes_ + sizeof(uint8_t*)) + geometry_.n_classes() * channels_ * sizeof(int32_t));
 
     weights_.assign(taps * word_bytes_, 0);
     for (size_t tap = 0; tap < taps; ++tap) {

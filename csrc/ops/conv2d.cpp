@@ -30,7 +30,9 @@ class Conv2d final : public Op {
     input.require(input.spec.threshold == kNone && input.spec.flip == kNone,
                   "thresholds are for binary layers");
     input.require(depth_ <= kMaxDepth, "more than 2^20 products in one sum");
+    input.check_work(work());
     const std::vector<float> w = input.floats(input.spec.weights, "weights", depth_, channels_);
+    input.claim(depth_ * padded_ * sizeof(float));
     weights_.resize(depth_ * padded_, 0.0f);
     for (size_t k = 0; k < depth_; ++k) {
       std::copy_n(w.data() + k * channels_, channels_, weights_.data() + k * padded_);

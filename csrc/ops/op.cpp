@@ -1,6 +1,7 @@
 // What the kinds of layers share when they are built.
 #include "ops/op.h"
 
+#include <array>
 #include <cstring>
 
 #include "error.h"
@@ -44,6 +45,12 @@ const BufferSpec& OpInput::output() const {
 
 void OpInput::refuse(const std::string& why) const { fail_format(spec.name + ": " + why); }
 
+void OpInput::require_no_geometry() const {
+  constexpr std::array<uint32_t, 2> kZero{};
+  require(spec.kernel == kZero && spec.stride == kZero && spec.pad == kZero && spec.dilation == kZero,
+          "kernel, stride, pad, dilation: expected 0");
+}
+
 const TensorSpec& OpInput::tensor(uint32_t id, const char* role, size_t rows, size_t cols) const {
   if (id == kNone) refuse(std::string("has no ") + role);
   const TensorSpec& t = file.tensors[id];
@@ -57,6 +64,7 @@ const TensorSpec& OpInput::tensor(uint32_t id, const char* role, size_t rows, si
 std::vector<float> OpInput::floats(uint32_t id, const char* role, size_t rows, size_t cols) const {
   const TensorSpec& t = tensor(id, role, rows, cols);
   if (t.dtype != Dtype::f32 && t.dtype != Dtype::f16) refuse(std::string(role) + ": expected floats");
+  claim(rows * cols * sizeof(float));
   std::vector<float> values(rows * cols);
   for (size_t i = 0; i < values.size(); ++i) {
     values[i] = t.dtype == Dtype::f32 ? load<float>(t.data + 4 * i)

@@ -14,6 +14,10 @@
 
 namespace bifast {
 
+// A small file can ask for much: layers share tensors, and tables are made for each.
+inline constexpr uint64_t kMaxWork = uint64_t{1} << 34;
+inline constexpr size_t kMaxTableBytes = size_t{1} << 30;
+
 // Where the activations of one session lie.
 struct Workspace {
   uint8_t* arena;
@@ -31,6 +35,7 @@ struct OpInput {
   const ModelFile& file;
   const OpSpec& spec;
   const Kernels& kernels;
+  size_t& table_bytes;  // of all layers so far
 
   const BufferSpec& input() const { return file.buffers[spec.input]; }
   // The shape of what the layer writes.
@@ -40,6 +45,17 @@ struct OpInput {
   void require(bool ok, const char* why) const {
     if (!ok) refuse(why);
   }
+  // Stops a layer of more than kMaxWork multiply-adds before anything is made for it.
+  void check_work(uint64_t work) const {
+    require(work <= kMaxWork, "more than 2^34 multiply-adds");
+  }
+  // Counts tables that the layer is about to make.
+  void claim(size_t n_bytes) const {
+    require(n_bytes <= kMaxTableBytes - table_bytes, "the layers need more than 1 GiB of tables");
+    table_bytes += n_bytes;
+  }
+  // Stops where kernel, stride, pad or dilation is given to a layer that has none.
+  void require_no_geometry() const;
   // A tensor of rows by cols (cols == 0: any), widened to float or int32.
   const TensorSpec& tensor(uint32_t id, const char* role, size_t rows, size_t cols) const;
   std::vector<float> floats(uint32_t id, const char* role, size_t rows, size_t cols) const;

@@ -76,6 +76,7 @@ void OutputStage::read_thresholds(const OpInput& input, const CountBases& counts
     input.require(t >= -depth && t <= depth + 1, "threshold: expected -K .. K + 1");
   }
   const size_t n_padded = padded(channels_);
+  input.claim(counts.bases.size() * n_padded * (sizeof(uint16_t) + 1));
   for (const std::vector<int32_t>& base : counts.bases) {
     // Padding channels: always within the limit, flipped to 0.
     ThresholdTable table{std::vector<uint16_t>(n_padded, 65535), std::vector<uint8_t>(n_padded / 8, 0xFF)};
