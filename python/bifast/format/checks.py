@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+
 from bifast.errors import FormatError
 from bifast.format import layout
 from bifast.format.op_checks import check_op, multiply_adds

@@ -87,7 +87,6 @@ def check_op(op: Op, contents: Contents) -> None:
 
 def check_outputs(check: OpCheck) -> Buffer:
     """Check the output buffers and the residual; return the shape that they share."""
-    op = check.op
     outputs = [
         buffer
         for buffer in (check.buffer("out_f32", "f32"), check.buffer("out_bits", "bits"))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from bifast.errors import FormatError, UnsupportedError
 from bifast.format import layout
 from bifast.format.checks import check, require

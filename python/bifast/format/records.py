@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from bifast.errors import FormatError
 from bifast.format.layout import ARRAY_DTYPES
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+
 from bifast.errors import FormatError
 from bifast.format import layout
 from bifast.format.checks import check
