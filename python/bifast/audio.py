@@ -24,7 +24,8 @@ from bifast.errors import FormatError, UnsupportedError
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
 )
-MAX_RATE = 1_000_000
+# A file that claims 1 Hz would grow 16,000 times.
+MIN_RATE, MAX_RATE = 1_000, 1_000_000
 _BLOCK_FRAMES = 1 << 16
 
 
@@ -83,8 +84,8 @@ def from_pcm(data: bytes, pcm_rate: int, rate: int) -> NDArray[np.float32]:
 
 def _mono(audio: Audio, rate: int) -> NDArray[np.float32]:
     """Mix, check and resample decoded sound; result and errors as `load`."""
-    if not 1 <= audio.rate <= MAX_RATE:
-        raise FormatError(f"sample rate: expected 1 .. {MAX_RATE} Hz, got {audio.rate}")
+    if not MIN_RATE <= audio.rate <= MAX_RATE:
+        raise FormatError(f"sample rate: expected {MIN_RATE} .. {MAX_RATE} Hz, got {audio.rate}")
     mono = _finite(block.mean(axis=1, dtype=np.float32) for block in audio.blocks)
     pieces = list(mono if audio.rate == rate else _resampled(mono, audio.rate, rate))
     samples = np.concatenate([np.empty(0, np.float32), *pieces])
@@ -107,7 +108,8 @@ def _decode(file: BinaryIO) -> Iterator[Audio]:
             blocks = sound.blocks(_BLOCK_FRAMES, dtype="float32", always_2d=True)
             yield Audio(sound.samplerate, sound.channels, blocks)
     except soundfile.LibsndfileError as error:
-        raise FormatError(f"expected a sound file, got what cannot be decoded: {error}") from None
+        reason = error.error_string
+        raise FormatError(f"expected a sound file, got what cannot be decoded: {reason}") from None
 
 
 def _finite(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:

@@ -205,7 +205,8 @@ class Model:
             )
             for first in range(0, len(windows), _SCAN_BATCH)
         ]
-        times = np.arange(len(windows), dtype=np.float64) * (step * self.hop / self.sample_rate)
+        starts = np.arange(len(windows)) * (step * self.hop)
+        times = starts / self.sample_rate
         return Scan(self._labels, times, np.concatenate(logits), self.window / self.sample_rate)
 
     def features(self, x: inputs.Samples) -> NDArray[np.float32]:
