@@ -9,6 +9,7 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 pin=()
 command -v taskset > /dev/null && pin=(taskset -c 0)
 "${pin[@]}" "$bin/python" -m pytest bench --benchmark-json="$out/benchmark.json" \
-  --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname --benchmark-disable-gc
+  --benchmark-min-rounds=30 --benchmark-max-time=0.5 --benchmark-warmup=on --benchmark-disable-gc \
+  --benchmark-columns=median,iqr,rounds --benchmark-sort=fullname
 "${pin[@]}" "$bin/python" bench/import_time.py --json "$out/import_time.json"
 "$bin/python" bench/report.py "$out/benchmark.json" "$out/import_time.json" docs/performance.md

@@ -1,0 +1,123 @@
+"""The C side as a user meets it: installed, found by pkg-config, used from C99 and by bifast-run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import conftest
+import model_factory
+import numpy as np
+import pytest
+
+import bifast
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDED = ("cmake", "cc", "pkg-config")
+MISSING = [name for name in NEEDED if shutil.which(name) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs {', '.join(MISSING)}")
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    """Run a program, return what it prints, fail with what it says."""
+    result = subprocess.run(
+        list(map(str, command)),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, f"{command}: {result.stdout}{result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The core, built in build/native (where `make test` built it before) and installed."""
+    build, prefix = ROOT / "build" / "native", tmp_path_factory.mktemp("installed")
+    run("cmake", "-S", ROOT, "-B", build)
+    run("cmake", "--build", build, "--parallel", str(os.cpu_count()))
+    run("cmake", "--install", build, "--prefix", prefix)
+    return prefix
+
+
+@pytest.fixture(scope="module")
+def model_path(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "bifsmn.bifast"
+    path.write_bytes(model_factory.bifsmn(0).to_bytes())
+    return path
+
+
+def build_example(prefix: Path, program: Path, *options: str) -> None:
+    """Compile examples/run_wav.c as strict C99 with what pkg-config says."""
+    config = next(prefix.rglob("bifast.pc")).parent
+    flags = run(
+        "pkg-config", "--cflags", "--libs", *options, "bifast", PKG_CONFIG_PATH=str(config)
+    ).split()
+    strict = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
+    run("cc", *strict, ROOT / "examples" / "run_wav.c", *flags, "-o", program)
+
+
+def check_logits(printed: str, model_path: Path, sound: Path) -> None:
+    """Compare the lines `label logit` with what Python gets."""
+    model = bifast.Model.load(model_path)
+    lines = [line.split() for line in printed.splitlines()]
+    samples = conftest.read_wav(sound)[: model.window]
+    assert [line[0] for line in lines[:-1]] == list(model.labels)
+    got = np.array([line[1] for line in lines[:-1]], np.float32)
+    wanted = model.run(samples)
+    assert np.array_equal(got, wanted)
+    assert lines[-1] == ["heard:", model.labels[int(wanted.argmax())]]
+
+
+def test_c99_example_with_static_library_gives_pythons_logits(installed, model_path, tmp_path):
+    static = (
+        tmp_path / "static"
+    )  # the same tree without the shared library, so the linker has no choice
+    shutil.copytree(installed, static, symlinks=True)
+    for library in static.rglob("libbifast.so*"):
+        library.unlink()
+    build_example(static, tmp_path / "run_wav", "--static")
+    sound = conftest.SOUNDS[0]
+    check_logits(run(tmp_path / "run_wav", model_path, sound), model_path, sound)
+
+
+def test_c99_example_with_shared_library_gives_pythons_logits(installed, model_path, tmp_path):
+    build_example(installed, tmp_path / "run_wav")
+    library = next(installed.rglob("libbifast.so")).parent
+    sound = conftest.SOUNDS[0]
+    printed = run(tmp_path / "run_wav", model_path, sound, LD_LIBRARY_PATH=str(library))
+    check_logits(printed, model_path, sound)
+
+
+def test_shared_library_exports_the_c_interface_alone(installed):
+    if shutil.which("nm") is None:
+        pytest.skip("needs nm")
+    library = next(installed.rglob("libbifast.so"))
+    lines = run("nm", "--dynamic", "--defined-only", library).splitlines()
+    names = {line.split()[-1] for line in lines}
+    assert "bifast_run" in names
+    ours = {
+        name for name in names if "bifast" in name
+    }  # the C++ library adds weak names of its own
+    assert {name for name in ours if not name.startswith("bifast_")} == set()
+
+
+def test_bifast_run_hears_what_python_hears(installed, model_path):
+    sound = conftest.SOUNDS[0]
+    printed = run(installed / "bin" / "bifast-run", model_path, sound).split("\t")
+    model = bifast.Model.load(model_path)
+    result = model.classify(conftest.read_wav(sound)[: model.window])
+    assert printed[0] == str(sound)
+    assert printed[2] == result.label
+
+
+def test_bifast_run_names_a_missing_file_and_fails(installed, model_path):
+    program = installed / "bin" / "bifast-run"
+    result = subprocess.run(
+        [program, model_path, "absent.wav"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert "absent.wav" in result.stderr
