@@ -119,8 +119,7 @@ void check_memory_row(const Place& place, const Kernels& scalar) {
   }
 }
 
-// The affine steps that the bits of `steps` ask for: scale and shift, slope, residual, residual in
-// place.
+// What the bits of `steps` ask for: 1 scale and shift, 2 slope, 4 residual, 8 in place.
 struct AffineCase {
   AffineCase(Random& random, size_t n, unsigned steps)
       : scale(random.reals(n)),

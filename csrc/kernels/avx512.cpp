@@ -1,16 +1,13 @@
 // AVX-512 with VPOPCNTDQ: Ice Lake and later, Zen 4 and later.
 //
-// Binary product: vpxord with a memory broadcast of 32 activation bits, vpopcntd, vpaddd. One
-// 32-bit lane is one
-//   output channel, so there is no horizontal sum. Per 32 bits of depth and 4 x 64 outputs: 16 of
-//   each, and 4 loads of weights.
-// Throughput on Zen 4 (measured): vpopcntd 1 a cycle, vpxord with broadcast 2, vpaddd 1.9; on Ice
-// Lake
-//   vpopcntd 1 (port 5). 16-bit lanes (BITALG) would be 0 - 6 % faster on Zen 4, but a 16-bit
-//   broadcast costs the popcount's port on Intel cores.
-// Limit: the popcount port and, on Zen 4, the two vector pipes that 512-bit operations take
-// together. Lanes are u32 and become u16 at the end: counts are at most kMaxDepthBits = 65535 by
-// contract.
+// Binary product: vpxord with 32 activation bits broadcast from memory, vpopcntd, vpaddd. One
+//   32-bit lane is one output channel, so there is no horizontal sum. Per 32 bits of depth and
+//   4 x 64 outputs: 16 of each, 4 loads of weights and 4 broadcasts.
+// Throughput on Zen 4 (measured): vpopcntd 1 a cycle, vpaddd 1.9, vpxord with a broadcast 2.
+//   Lanes of 16 bits (BITALG) are 0 to 6 % faster there, but a 16-bit broadcast costs Intel cores
+//   the port that counts.
+// Limit: the port of vpopcntd (port 5 on Ice Lake).
+// Lanes are u32 and become u16 at the end: a count is at most kMaxDepthBits = 65535 by contract.
 #ifdef BIFAST_SIMDE
 // A test build: the same source on emulated instructions, for machines without AVX-512.
 #include <simde/x86/avx512.h>
@@ -28,8 +25,8 @@
 namespace bifast {
 namespace {
 
-// Stores 32 counts as u16. vpackusdw packs within 128-bit quarters; vpermq puts the pieces back in
-// order.
+// Stores 32 counts as u16. vpackusdw packs within 128-bit quarters; vpermq puts them back in order
+// (the masked form: GCC 12 warns about the undefined operand inside the plain one).
 inline void narrow_32(__m512i low, __m512i high, uint16_t* p) {
   const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
   _mm512_storeu_si512(p,

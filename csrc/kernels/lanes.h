@@ -34,7 +34,7 @@ template <typename V, typename T>
   __builtin_memcpy(to, &v, sizeof(V));
 }
 
-// ---- rows of bits ------------------------------------------------------------------------------
+// ---- rows of bits -------------------------------------------------------------------------------
 
 // Stores the first bytes of a word of 64 bits, at most `left` of them.
 [[gnu::always_inline]] inline void store_bits(uint8_t* to, uint64_t word, size_t left) {
@@ -71,8 +71,7 @@ void sign_row(const float* x, size_t n, uint8_t* bits, size_t row_bytes) {
   if (byte < row_bytes) __builtin_memset(bits + byte, 0, row_bytes - byte);
 }
 
-// ---- memory: bit-sliced counters
-// ---------------------------------------------------------------------
+// ---- memory: bit-sliced counters ----------------------------------------------------------------
 
 // Plane i holds bit i of a counter for each channel. 28 taps a group: 28 <= 2^5 - 1.
 inline constexpr size_t kPlanes = 5;
@@ -155,8 +154,7 @@ void memory_row(const uint8_t* const* x, const uint8_t* const* w, size_t n_taps,
   if (at < n_bytes) memory_columns<kLanes, uint64_t>(x, w, n_taps, p, at);
 }
 
-// ---- float rows
-// --------------------------------------------------------------------------------------
+// ---- float rows ---------------------------------------------------------------------------------
 
 template <size_t kLanes>
 [[gnu::always_inline]] inline void finish(Vec<float, kLanes>& y, const Affine& affine,
