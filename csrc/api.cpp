@@ -78,13 +78,14 @@ void expect_count(const char* what, size_t expected, size_t got) {
   throw bifast::Error(BIFAST_IO, std::string(path) + ": " + why);
 }
 
-// Read, not mapped: what the engine keeps is re-tiled anyway, and a mapped file that someone truncates would kill the
-// process.
+// Read, not mapped: what the engine keeps is re-tiled anyway, and a mapped file that someone
+// truncates would kill the process.
 std::string read_file(const char* path) {
   struct stat info;
   if (stat(path, &info) != 0) fail_io(path, std::strerror(errno));
   if (!S_ISREG(info.st_mode)) fail_io(path, "not a regular file");
-  if (info.st_size > kMaxFileBytes) bifast::fail_format(std::string(path) + ": larger than 256 MiB");
+  if (info.st_size > kMaxFileBytes)
+    bifast::fail_format(std::string(path) + ": larger than 256 MiB");
   std::ifstream file(path, std::ios::binary);
   if (!file) fail_io(path, std::strerror(errno));
   std::string bytes(static_cast<size_t>(info.st_size), '\0');

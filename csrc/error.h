@@ -12,8 +12,7 @@ namespace bifast {
 
 class Error : public std::exception {
  public:
-  Error(bifast_status code, std::string message)
-      : status(code), message_(std::move(message)) {}
+  Error(bifast_status code, std::string message) : status(code), message_(std::move(message)) {}
   const char* what() const noexcept override { return message_.c_str(); }
 
   const bifast_status status;  // never BIFAST_OK

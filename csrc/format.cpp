@@ -1,4 +1,5 @@
-// Reader of the .bifast file. Every offset, count and size is checked before a byte behind it is used.
+// Reader of the .bifast file. Every offset, count and size is checked before a byte behind it is
+// used.
 #include "format.h"
 
 #include <algorithm>
@@ -99,8 +100,11 @@ void check_ranges(const uint8_t* bytes, std::vector<Range> ranges, size_t begin,
 bool is_utf8(const uint8_t* s, size_t n) {
   for (size_t i = 0; i < n;) {
     const uint8_t lead = s[i];
-    const size_t extra = lead < 0x80 ? 0 : lead >= 0xC2 && lead < 0xE0 ? 1 : (lead & 0xF0) == 0xE0 ? 2
-                         : lead >= 0xF0 && lead < 0xF5 ? 3 : 4;
+    const size_t extra = lead < 0x80                   ? 0
+                         : lead >= 0xC2 && lead < 0xE0 ? 1
+                         : (lead & 0xF0) == 0xE0       ? 2
+                         : lead >= 0xF0 && lead < 0xF5 ? 3
+                                                       : 4;
     if (extra == 4 || extra >= n - i) return false;
     for (size_t k = 1; k <= extra; ++k) {
       if ((s[i + k] & 0xC0) != 0x80) return false;
@@ -202,7 +206,8 @@ class Reader {
       const uint32_t count = f.u32();
       const uint64_t offset = f.take<uint64_t>(), n_bytes = f.take<uint64_t>();
       f.take_zeros(8);
-      if (offset % 64 != 0 || offset < table_end || offset > n_bytes_ || n_bytes > n_bytes_ - offset) {
+      if (offset % 64 != 0 || offset < table_end || offset > n_bytes_ ||
+          n_bytes > n_bytes_ - offset) {
         fail_format("section " + std::to_string(i) + " lies outside the file or is not aligned");
       }
       sections_.add(kind, {count, offset, n_bytes});
@@ -248,7 +253,8 @@ class Reader {
     for (uint32_t i = 0; i < s.count; ++i) {
       const uint8_t* nul = std::find(at, end, uint8_t{0});
       if (nul == end) fail_format(std::string(kind) + ": a name does not end");
-      if (!is_utf8(at, static_cast<size_t>(nul - at))) fail_format(std::string(kind) + ": not UTF-8");
+      if (!is_utf8(at, static_cast<size_t>(nul - at)))
+        fail_format(std::string(kind) + ": not UTF-8");
       names.emplace_back(at, nul);
       if (names.back().empty() || !unique.insert(names.back()).second) {
         fail_format(std::string(kind) + ": an empty or repeated name");
@@ -284,7 +290,8 @@ class Reader {
       TensorSpec t{static_cast<Dtype>(dtype), f.u32(), f.u32(), nullptr};
       f.take_zeros(4);
       const uint64_t offset = f.take<uint64_t>(), n_bytes = f.take<uint64_t>();
-      if (dtype > 4 || t.rows < 1 || t.cols < 1 || t.rows > kMaxFileBytes || t.cols > kMaxFileBytes) {
+      if (dtype > 4 || t.rows < 1 || t.cols < 1 || t.rows > kMaxFileBytes ||
+          t.cols > kMaxFileBytes) {
         fail_format(what + ": wrong type or dimension");
       }
       if (offset % 8 != 0 || offset > data.bytes || n_bytes > data.bytes - offset ||
@@ -354,8 +361,7 @@ class Reader {
     for (const uint32_t id : {op.input, op.residual, op.out_f32, op.out_bits}) {
       if (id != kNone && id >= file.buffers.size()) fail_format(op.name + ": no such buffer");
     }
-    for (const uint32_t id :
-         {op.weights, op.scale, op.shift, op.slope, op.threshold, op.flip}) {
+    for (const uint32_t id : {op.weights, op.scale, op.shift, op.slope, op.threshold, op.flip}) {
       if (id != kNone && id >= file.tensors.size()) fail_format(op.name + ": no such tensor");
     }
   }
@@ -390,9 +396,12 @@ size_t BufferSpec::row_bytes() const {
 size_t TensorSpec::row_bytes() const {
   switch (dtype) {
     case Dtype::f16:
-    case Dtype::i16: return size_t{cols} * 2;
-    case Dtype::bits: return (size_t{cols} + 63) / 64 * 8;
-    default: return size_t{cols} * 4;
+    case Dtype::i16:
+      return size_t{cols} * 2;
+    case Dtype::bits:
+      return (size_t{cols} + 63) / 64 * 8;
+    default:
+      return size_t{cols} * 4;
   }
 }
 

@@ -21,8 +21,8 @@ struct BufferSpec {
   uint32_t height, width, channels;
 
   size_t positions() const { return size_t{height} * width; }
-  // Bytes from one position's channels to the next: bits are padded to 1, 2, 4, 8 or a multiple of 16 bytes,
-  // so that a whole pixel moves as one integer and a row of 128 channels is one vector.
+  // Bytes from one position's channels to the next: bits are padded to 1, 2, 4, 8 or a multiple of
+  // 16 bytes, so that a whole pixel moves as one integer and a row of 128 channels is one vector.
   size_t row_bytes() const;
   size_t bytes() const { return positions() * row_bytes(); }
   bool same_shape(const BufferSpec& other) const {
@@ -57,8 +57,8 @@ struct ModelFile {
   std::string card;
 };
 
-// Checks the file's structure: everything but what the layers themselves mean. The result points into `bytes`.
-// Throws Error(BIFAST_BAD_FORMAT or BIFAST_UNSUPPORTED).
+// Checks the file's structure: everything but what the layers themselves mean. The result points
+// into `bytes`. Throws Error(BIFAST_BAD_FORMAT or BIFAST_UNSUPPORTED).
 ModelFile read_model_file(const uint8_t* bytes, size_t n_bytes);
 
 }  // namespace bifast

@@ -16,8 +16,10 @@ namespace {
 constexpr const char* kUsage =
     "usage: bifast-run [--depth NAME] MODEL.bifast SOUND.wav...\n"
     "\n"
-    "Classifies WAV files (mono or not, at the model's rate). Longer files are scanned: one line for each\n"
-    "quarter of a second. Each line has the file, the start of the window in seconds, label and probability.\n"
+    "Classifies WAV files (mono or not, at the model's rate). Longer files are scanned: one line "
+    "for each\n"
+    "quarter of a second. Each line has the file, the start of the window in seconds, label and "
+    "probability.\n"
     "\n"
     "  --depth NAME   full (default), half, quarter, eighth: as far as the model has them\n"
     "  --help         this text\n"
@@ -55,7 +57,8 @@ class Classifier {
     const size_t rate = bifast_sample_rate(model), hop = bifast_hop_samples(model);
     if (wav.sample_rate != rate) {
       throw std::runtime_error(path + ": expected " + std::to_string(rate) + " Hz, got " +
-                               std::to_string(wav.sample_rate) + " Hz; resample it, or use the Python program");
+                               std::to_string(wav.sample_rate) +
+                               " Hz; resample it, or use the Python program");
     }
     if (wav.samples.empty()) throw std::runtime_error(path + ": holds no samples");
     size_t shape[3];
@@ -74,10 +77,13 @@ class Classifier {
 
  private:
   void print(const std::string& path, double start, const std::vector<float>& logits) const {
-    const size_t best = static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    const size_t best =
+        static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
     double sum = 0.0;
-    for (const float logit : logits) sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
-    std::printf("%s\t%.2f\t%s\t%.3f\n", path.c_str(), start, bifast_label(model_.get(), best), 1.0 / sum);
+    for (const float logit : logits)
+      sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
+    std::printf("%s\t%.2f\t%s\t%.3f\n", path.c_str(), start, bifast_label(model_.get(), best),
+                1.0 / sum);
   }
 
   std::unique_ptr<bifast_model, FreeModel> model_;

@@ -17,8 +17,8 @@ constexpr uint64_t kMaxArenaBytes = uint64_t{512} << 20;
 
 size_t align(size_t n_bytes) { return (n_bytes + kAlign - 1) / kAlign * kAlign; }
 
-// The layers between which a buffer holds something; the input is held from before the first layer, the
-// output until after the last.
+// The layers between which a buffer holds something; the input is held from before the first layer,
+// the output until after the last.
 struct Lifetime {
   size_t first = SIZE_MAX, last = 0;
 
@@ -68,7 +68,8 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
       fail_format(e.what());
     }
     const size_t frames = frontend_->n_frames(0);
-    if (input().height != frames || input().width != file.frontend->n_mels || input().channels != 1) {
+    if (input().height != frames || input().width != file.frontend->n_mels ||
+        input().channels != 1) {
       fail_format("buffer 0 is not what the front-end makes");
     }
   }
@@ -89,7 +90,8 @@ void Model::check_flow(const ModelFile& file) const {
       if ((op.depth_mask >> depth & 1) == 0) continue;
       for (const uint32_t id : {op.input, op.residual}) {
         if (id != kNone && !written[id]) {
-          fail_format(op.name + ": reads a buffer that nothing wrote at depth " + file.depths[depth]);
+          fail_format(op.name + ": reads a buffer that nothing wrote at depth " +
+                      file.depths[depth]);
         }
       }
       for (const uint32_t id : {op.out_f32, op.out_bits}) {
@@ -183,7 +185,10 @@ void Model::observe(const Workspace& ws, const Layer& layer, const Observer& obs
   for (const uint32_t id : {layer.out_f32, layer.out_bits}) {
     if (id == kNone) continue;
     const BufferSpec& b = buffers_[id];
-    observer({layer.name.c_str(), b.is_bits ? 1 : 0, {b.height, b.width, b.channels}, b.row_bytes(),
+    observer({layer.name.c_str(),
+              b.is_bits ? 1 : 0,
+              {b.height, b.width, b.channels},
+              b.row_bytes(),
               ws.buffer<uint8_t>(id)});
   }
 }

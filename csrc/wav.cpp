@@ -37,13 +37,16 @@ struct Layout {
 float decode(const Layout& layout, const char* at) {
   if (layout.encoding == kFloat) return load<float>(at);
   switch (layout.bits) {
-    case 8: return static_cast<float>(load<uint8_t>(at) - 128) / 128.0f;
-    case 16: return static_cast<float>(load<int16_t>(at)) / 32768.0f;
+    case 8:
+      return static_cast<float>(load<uint8_t>(at) - 128) / 128.0f;
+    case 16:
+      return static_cast<float>(load<int16_t>(at)) / 32768.0f;
     case 24: {
       char high[4] = {0, at[0], at[1], at[2]};
       return static_cast<float>(load<int32_t>(high)) / 2147483648.0f;
     }
-    default: return static_cast<float>(load<int32_t>(at)) / 2147483648.0f;
+    default:
+      return static_cast<float>(load<int32_t>(at)) / 2147483648.0f;
   }
 }
 
@@ -69,7 +72,8 @@ Wav read_wav(const std::string& path) {
   for (size_t at = 12; at + 8 <= bytes.size();) {
     const size_t body = at + 8;
     // A stream writes a data chunk of unknown length; what is there counts.
-    const size_t n_bytes = std::min<size_t>(load<uint32_t>(bytes.data() + at + 4), bytes.size() - body);
+    const size_t n_bytes =
+        std::min<size_t>(load<uint32_t>(bytes.data() + at + 4), bytes.size() - body);
     if (bytes.compare(at, 4, "fmt ") == 0) layout = read_layout(path, bytes.data() + body, n_bytes);
     if (bytes.compare(at, 4, "data") == 0) {
       if (!layout.known()) fail(path, "the WAV data come before their format");

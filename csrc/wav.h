@@ -1,4 +1,5 @@
-// Reader of WAV files for bifast-run: PCM of 8, 16, 24 or 32 bits and 32-bit float, any number of channels.
+// Reader of WAV files for bifast-run: PCM of 8, 16, 24 or 32 bits and 32-bit float, any number of
+// channels.
 #ifndef BIFAST_WAV_H_
 #define BIFAST_WAV_H_
 

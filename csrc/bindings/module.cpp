@@ -1,4 +1,5 @@
-// The Python extension: a thin layer over bifast.h that checks arrays, releases the GIL, and maps errors.
+// The Python extension: a thin layer over bifast.h that checks arrays, releases the GIL, and maps
+// errors.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -19,7 +20,8 @@ namespace py = pybind11;
 
 namespace {
 
-// Arrays must come as they are needed: the Python layer converts what may be converted, in sight of the user.
+// Arrays must come as they are needed: the Python layer converts what may be converted, in sight of
+// the user.
 template <typename T>
 using Array = py::array_t<T, py::array::c_style>;
 
@@ -29,12 +31,22 @@ using Array = py::array_t<T, py::array::c_style>;
     throw py::error_already_set();
   };
   switch (status) {
-    case BIFAST_INVALID_ARGUMENT: throw py::value_error(text);
-    case BIFAST_BAD_FORMAT: typed("FormatError"); break;
-    case BIFAST_UNSUPPORTED: typed("UnsupportedError"); break;
-    case BIFAST_IO: py::set_error(PyExc_OSError, text.c_str()); throw py::error_already_set();
-    case BIFAST_NO_MEMORY: py::set_error(PyExc_MemoryError, text.c_str()); throw py::error_already_set();
-    default: break;
+    case BIFAST_INVALID_ARGUMENT:
+      throw py::value_error(text);
+    case BIFAST_BAD_FORMAT:
+      typed("FormatError");
+      break;
+    case BIFAST_UNSUPPORTED:
+      typed("UnsupportedError");
+      break;
+    case BIFAST_IO:
+      py::set_error(PyExc_OSError, text.c_str());
+      throw py::error_already_set();
+    case BIFAST_NO_MEMORY:
+      py::set_error(PyExc_MemoryError, text.c_str());
+      throw py::error_already_set();
+    default:
+      break;
   }
   throw std::runtime_error(text);
 }
@@ -74,13 +86,16 @@ const char* or_null(const std::optional<std::string>& text) {
 // An input array by its dtype: exactly float32 or int16.
 template <typename Function>
 auto with_samples(const py::array& x, Function&& function) {
-  if (!(x.flags() & py::array::c_style)) throw py::value_error("samples: expected a C-contiguous array");
+  if (!(x.flags() & py::array::c_style))
+    throw py::value_error("samples: expected a C-contiguous array");
   if (py::isinstance<py::array_t<float>>(x)) return function(static_cast<const float*>(x.data()));
-  if (py::isinstance<py::array_t<int16_t>>(x)) return function(static_cast<const int16_t*>(x.data()));
+  if (py::isinstance<py::array_t<int16_t>>(x))
+    return function(static_cast<const int16_t*>(x.data()));
   throw py::value_error("samples: expected float32 or int16");
 }
 
-bifast_status run_clip(bifast_session* s, size_t depth, const float* x, size_t n, float* y, size_t k) {
+bifast_status run_clip(bifast_session* s, size_t depth, const float* x, size_t n, float* y,
+                       size_t k) {
   return bifast_run(s, depth, x, n, y, k);
 }
 bifast_status run_clip(bifast_session* s, size_t depth, const int16_t* x, size_t n, float* y,
@@ -119,7 +134,8 @@ class Model {
 
   Array<float> run(const py::array& x, size_t depth, size_t threads) {
     if (x.ndim() != 2) throw py::value_error("samples: expected [B, S]");
-    const auto n_clips = static_cast<size_t>(x.shape(0)), n_samples = static_cast<size_t>(x.shape(1));
+    const auto n_clips = static_cast<size_t>(x.shape(0)),
+               n_samples = static_cast<size_t>(x.shape(1));
     Array<float> logits({n_clips, n_classes()});
     float* out = logits.mutable_data();
     with_samples(x, [&](const auto* samples) {
@@ -215,7 +231,8 @@ class Model {
       for (size_t i = n * t / threads; i < n * (t + 1) / threads; ++i) {
         const bifast_status status = function(sessions[t].get(), i);
         if (status == BIFAST_OK) continue;
-        errors[t] = {status, (n > 1 ? "clip " + std::to_string(i) + ": " : "") + bifast_last_error()};
+        errors[t] = {status,
+                     (n > 1 ? "clip " + std::to_string(i) + ": " : "") + bifast_last_error()};
         return;
       }
     };
@@ -255,7 +272,8 @@ class Frontend {
     const auto n = static_cast<size_t>(x.shape(0));
     Array<float> out({n_frames(n), n_mels_});
     const auto size = static_cast<size_t>(out.size());
-    with_samples(x, [&](const auto* samples) { check(compute(samples, n, out.mutable_data(), size)); });
+    with_samples(
+        x, [&](const auto* samples) { check(compute(samples, n, out.mutable_data(), size)); });
     return out;
   }
 
@@ -302,13 +320,16 @@ PYBIND11_MODULE(_core, m) {
   py::class_<Model>(m, "Model")
       .def(py::init<const py::bytes&, const std::optional<std::string>&>(), py::arg("data"),
            py::arg("isa") = std::nullopt)
-      .def_property_readonly("labels", [](const Model& self) { return names(bifast_label, self.get()); })
+      .def_property_readonly("labels",
+                             [](const Model& self) { return names(bifast_label, self.get()); })
       .def_property_readonly("depths",
                              [](const Model& self) { return names(bifast_depth_name, self.get()); })
-      .def_property_readonly("sample_rate", [](const Model& self) { return bifast_sample_rate(self.get()); })
+      .def_property_readonly("sample_rate",
+                             [](const Model& self) { return bifast_sample_rate(self.get()); })
       .def_property_readonly("window_samples",
                              [](const Model& self) { return bifast_window_samples(self.get()); })
-      .def_property_readonly("hop_samples", [](const Model& self) { return bifast_hop_samples(self.get()); })
+      .def_property_readonly("hop_samples",
+                             [](const Model& self) { return bifast_hop_samples(self.get()); })
       .def_property_readonly("scratch_bytes",
                              [](const Model& self) { return bifast_scratch_bytes(self.get()); })
       .def_property_readonly("isa", [](const Model& self) { return bifast_model_isa(self.get()); })
@@ -321,10 +342,10 @@ PYBIND11_MODULE(_core, m) {
       .def("trace", &Model::trace, py::arg("f").noconvert(), py::arg("depth"));
 
   py::class_<Frontend>(m, "Frontend")
-      .def(py::init(&make_frontend), py::kw_only(), py::arg("sample_rate"), py::arg("window_samples"),
-           py::arg("n_fft"), py::arg("win_length"), py::arg("hop"), py::arg("n_mels"),
-           py::arg("center"), py::arg("f_min"), py::arg("f_max"), py::arg("power_divisor"),
-           py::arg("floor"), py::arg("isa") = std::nullopt)
+      .def(py::init(&make_frontend), py::kw_only(), py::arg("sample_rate"),
+           py::arg("window_samples"), py::arg("n_fft"), py::arg("win_length"), py::arg("hop"),
+           py::arg("n_mels"), py::arg("center"), py::arg("f_min"), py::arg("f_max"),
+           py::arg("power_divisor"), py::arg("floor"), py::arg("isa") = std::nullopt)
       .def("n_frames", &Frontend::n_frames, py::arg("n_samples"))
       .def("__call__", &Frontend::run, py::arg("x"));
 }

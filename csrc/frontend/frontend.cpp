@@ -41,13 +41,13 @@ const bifast_frontend_params& checked(const bifast_frontend_params& p) {
             std::to_string(p.window_samples));
   check(p.f_min >= 0.0 && p.f_min < p.f_max && p.f_max <= p.sample_rate / 2.0,
         "f_min, f_max: expected 0 <= f_min < f_max <= sample_rate / 2");
-  check(p.power_divisor >= 1e-6 && p.power_divisor <= 1e12,
-        "power_divisor: expected 1e-6 .. 1e12");
+  check(p.power_divisor >= 1e-6 && p.power_divisor <= 1e12, "power_divisor: expected 1e-6 .. 1e12");
   check(p.floor >= 1e-30 && p.floor <= 1e6, "floor: expected 1e-30 .. 1e6");
   return p;
 }
 
-// Sample i of audio that is reflected at both ends and padded with zeros from n_samples to n_padded.
+// Sample i of audio that is reflected at both ends and padded with zeros from n_samples to
+// n_padded.
 template <typename Sample>
 float reflected(const Sample* samples, ptrdiff_t i, ptrdiff_t n_samples, ptrdiff_t n_padded) {
   if (i < 0) i = -i;
@@ -118,7 +118,8 @@ template void Frontend::run(const float*, size_t, float*, void*) const noexcept;
 template void Frontend::run(const int16_t*, size_t, float*, void*) const noexcept;
 
 void check_samples(const float* samples, size_t n_samples) {
-  // Magnitudes order like their bits, NaN and infinity above all: no branch for each sample, so it vectorises.
+  // Magnitudes order like their bits, NaN and infinity above all: no branch for each sample, so it
+  // vectorises.
   constexpr uint32_t kLimit = std::bit_cast<uint32_t>(kLargestSample);
   uint32_t over = 0;
   for (size_t i = 0; i < n_samples; ++i) {

@@ -23,14 +23,15 @@ class Frontend {
   size_t n_frames(size_t n_samples) const;
   size_t scratch_bytes() const;
 
-  // features: [n_frames(n_samples)][n_mels]. Audio shorter than a window is padded with zeros at its end.
-  // scratch: scratch_bytes() bytes, 64-byte aligned. Sample: float or int16_t.
+  // features: [n_frames(n_samples)][n_mels]. Audio shorter than a window is padded with zeros at
+  // its end. scratch: scratch_bytes() bytes, 64-byte aligned. Sample: float or int16_t.
   template <typename Sample>
   void run(const Sample* samples, size_t n_samples, float* features, void* scratch) const noexcept;
 
  private:
   template <typename Sample>
-  void read_frame(const Sample* samples, size_t n_samples, size_t index, float* frame) const noexcept;
+  void read_frame(const Sample* samples, size_t n_samples, size_t index,
+                  float* frame) const noexcept;
 
   bifast_frontend_params params_;
   const Kernels* kernels_;

@@ -14,7 +14,8 @@ struct Turn {
   double cosine, sine;
 };
 
-// Cosine and sine of 2 pi k / n for 0 <= k < n: Taylor series in the first octant, the rest by symmetry.
+// Cosine and sine of 2 pi k / n for 0 <= k < n: Taylor series in the first octant, the rest by
+// symmetry.
 Turn turn(uint64_t k, uint64_t n) {
   const uint64_t octant = 8 * k / n;
   const uint64_t rest = 8 * k - octant * n;
@@ -29,14 +30,22 @@ Turn turn(uint64_t k, uint64_t n) {
   sine = t * (1.0 + sine);
   cosine = 1.0 + cosine;
   switch (octant) {
-    case 0: return {cosine, sine};
-    case 1: return {sine, cosine};
-    case 2: return {-sine, cosine};
-    case 3: return {-cosine, sine};
-    case 4: return {-cosine, -sine};
-    case 5: return {-sine, -cosine};
-    case 6: return {sine, -cosine};
-    default: return {cosine, -sine};
+    case 0:
+      return {cosine, sine};
+    case 1:
+      return {sine, cosine};
+    case 2:
+      return {-sine, cosine};
+    case 3:
+      return {-cosine, sine};
+    case 4:
+      return {-cosine, -sine};
+    case 5:
+      return {-sine, -cosine};
+    case 6:
+      return {sine, -cosine};
+    default:
+      return {cosine, -sine};
   }
 }
 
@@ -62,15 +71,16 @@ double exponential(double x) {
   return std::ldexp(1.0 + sum, static_cast<int>(n));  // exact
 }
 
-// Where an in-place radix-4 decimation-in-frequency FFT of `span` points (last stage radix-2 for odd powers of two)
-// leaves frequency k.
+// Where an in-place radix-4 decimation-in-frequency FFT of `span` points (last stage radix-2 for
+// odd powers of two) leaves frequency k.
 uint32_t position_of_frequency(size_t k, size_t span) {
   size_t position = 0;
   for (; span >= 4; span /= 4, k /= 4) position += (k % 4) * (span / 4);
   return static_cast<uint32_t>(position + (span == 2 ? k % 2 : 0));
 }
 
-// Edge i of the n_mels + 2 band edges in Hz, equally spaced on the HTK scale: 1 + f / 700 is a geometric sequence.
+// Edge i of the n_mels + 2 band edges in Hz, equally spaced on the HTK scale: 1 + f / 700 is a
+// geometric sequence.
 double band_edge(const bifast_frontend_params& p, size_t i) {
   const double low = 1.0 + p.f_min / 700.0, high = 1.0 + p.f_max / 700.0;
   const double part = static_cast<double>(i) / (p.n_mels + 1.0);

@@ -1,7 +1,8 @@
 // Constant tables of a front-end setting: window, twiddles, mel bands.
 //
-// They are computed with additions, multiplications and divisions in double precision only (which IEEE-754 fixes on every
-// machine), never with a platform's sine or logarithm, so every machine gets the same bits.
+// They are computed with additions, multiplications and divisions in double precision only (which
+// IEEE-754 fixes on every machine), never with a platform's sine or logarithm, so every machine
+// gets the same bits.
 #ifndef BIFAST_FRONTEND_TABLES_H_
 #define BIFAST_FRONTEND_TABLES_H_
 

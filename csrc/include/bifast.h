@@ -5,16 +5,16 @@
  *     float logits[16];
  *     if (bifast_load("kws.bifast", &model) != BIFAST_OK ||
  *         bifast_session_new(model, &session) != BIFAST_OK ||
- *         bifast_run(session, 0, samples, n_samples, logits, bifast_n_classes(model)) != BIFAST_OK) {
- *       fprintf(stderr, "%s\n", bifast_last_error());
- *       return 1;
+ *         bifast_run(session, 0, samples, n_samples, logits, bifast_n_classes(model)) != BIFAST_OK)
+ * { fprintf(stderr, "%s\n", bifast_last_error()); return 1;
  *     }
  *     bifast_session_free(session);
  *     bifast_free(model);
  *
- * A model is immutable and may be shared by threads. A session is the scratch memory of one thread at a
- * time, and must be freed before its model; running allocates nothing and takes no lock. Handles that an output parameter returns belong to
- * the caller. A function that fails leaves its outputs unspecified and says why in bifast_last_error().
+ * A model is immutable and may be shared by threads. A session is the scratch memory of one thread
+ * at a time, and must be freed before its model; running allocates nothing and takes no lock.
+ * Handles that an output parameter returns belong to the caller. A function that fails leaves its
+ * outputs unspecified and says why in bifast_last_error().
  */
 #ifndef BIFAST_H_
 #define BIFAST_H_
@@ -46,7 +46,8 @@ typedef enum bifast_status {
 BIFAST_API const char* bifast_last_error(void);
 BIFAST_API const char* bifast_version(void);
 
-/* ---- instruction sets ------------------------------------------------------------------------------ */
+/* ---- instruction sets
+ * ------------------------------------------------------------------------------ */
 
 /* Instruction sets compiled in that this CPU can run, best first; NULL past the last one. */
 BIFAST_API const char* bifast_isa(size_t index);
@@ -55,10 +56,12 @@ BIFAST_API const char* bifast_isa(size_t index);
 BIFAST_API bifast_status bifast_default_isa(const char** name);
 /* Names of the kernels; NULL past the last one. */
 BIFAST_API const char* bifast_kernel_name(size_t index);
-/* Compare one kernel of an instruction set with the scalar one on random data; INTERNAL if they differ. */
+/* Compare one kernel of an instruction set with the scalar one on random data; INTERNAL if they
+ * differ. */
 BIFAST_API bifast_status bifast_check_kernel(const char* isa, size_t index);
 
-/* ---- models ---------------------------------------------------------------------------------------- */
+/* ---- models
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct bifast_model bifast_model;
 
@@ -75,53 +78,60 @@ BIFAST_API size_t bifast_window_samples(const bifast_model* model); /* longest c
 BIFAST_API size_t bifast_hop_samples(const bifast_model* model);    /* samples between frames */
 /* Shape of the features of one clip: frames (time) by bands by channels. */
 BIFAST_API void bifast_input_shape(const bifast_model* model, size_t shape[3]);
-BIFAST_API size_t bifast_scratch_bytes(const bifast_model* model);  /* of one session */
+BIFAST_API size_t bifast_scratch_bytes(const bifast_model* model); /* of one session */
 BIFAST_API const char* bifast_model_isa(const bifast_model* model);
-BIFAST_API const char* bifast_label(const bifast_model* model, size_t index);      /* NULL past the last */
-BIFAST_API const char* bifast_depth_name(const bifast_model* model, size_t index); /* NULL past the last */
-BIFAST_API bifast_status bifast_find_depth(const bifast_model* model, const char* name, size_t* index);
+BIFAST_API const char* bifast_label(const bifast_model* model,
+                                    size_t index); /* NULL past the last */
+BIFAST_API const char* bifast_depth_name(const bifast_model* model,
+                                         size_t index); /* NULL past the last */
+BIFAST_API bifast_status bifast_find_depth(const bifast_model* model, const char* name,
+                                           size_t* index);
 /* The model's card, UTF-8 JSON, NUL-terminated. */
 BIFAST_API const char* bifast_card(const bifast_model* model);
 
-/* ---- running --------------------------------------------------------------------------------------- */
+/* ---- running
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct bifast_session bifast_session;
 
 BIFAST_API bifast_status bifast_session_new(const bifast_model* model, bifast_session** session);
 BIFAST_API void bifast_session_free(bifast_session* session);
 
-/* One clip of 1 .. window_samples samples, mono, at the model's rate; shorter ones are padded with zeros
- * at the end. Floats in [-1, 1]. Depth 0 is the deepest. Non-finite samples are INVALID_ARGUMENT. */
+/* One clip of 1 .. window_samples samples, mono, at the model's rate; shorter ones are padded with
+ * zeros at the end. Floats in [-1, 1]. Depth 0 is the deepest. Non-finite samples are
+ * INVALID_ARGUMENT. */
 BIFAST_API bifast_status bifast_run(bifast_session* session, size_t depth, const float* samples,
                                     size_t n_samples, float* logits, size_t n_classes);
-BIFAST_API bifast_status bifast_run_i16(bifast_session* session, size_t depth, const int16_t* samples,
-                                        size_t n_samples, float* logits, size_t n_classes);
+BIFAST_API bifast_status bifast_run_i16(bifast_session* session, size_t depth,
+                                        const int16_t* samples, size_t n_samples, float* logits,
+                                        size_t n_classes);
 /* Features [frames][bands][channels] of one clip to logits. */
-BIFAST_API bifast_status bifast_run_features(bifast_session* session, size_t depth, const float* features,
-                                             size_t n_features, float* logits, size_t n_classes);
+BIFAST_API bifast_status bifast_run_features(bifast_session* session, size_t depth,
+                                             const float* features, size_t n_features,
+                                             float* logits, size_t n_classes);
 /* Frames that bifast_features writes for audio of n_samples (at least one clip's). */
 BIFAST_API size_t bifast_n_frames(const bifast_model* model, size_t n_samples);
 /* Log-mel frames of audio of any length, padded with zeros up to one clip: n_frames by bands. */
-BIFAST_API bifast_status bifast_features(bifast_session* session, const float* samples, size_t n_samples,
-                                         float* features, size_t n_features);
+BIFAST_API bifast_status bifast_features(bifast_session* session, const float* samples,
+                                         size_t n_samples, float* features, size_t n_features);
 BIFAST_API bifast_status bifast_features_i16(bifast_session* session, const int16_t* samples,
                                              size_t n_samples, float* features, size_t n_features);
 
 typedef struct bifast_layer_output {
-  const char* name;     /* of the layer */
-  int is_bits;          /* 0: data is float[], 1: rows of packed bits */
-  size_t shape[3];      /* height (time), width, channels */
-  size_t row_bytes;     /* bytes from one position's channels to the next */
+  const char* name; /* of the layer */
+  int is_bits;      /* 0: data is float[], 1: rows of packed bits */
+  size_t shape[3];  /* height (time), width, channels */
+  size_t row_bytes; /* bytes from one position's channels to the next */
   const void* data;
 } bifast_layer_output;
 
 /* As bifast_run_features, calling observe after each layer with each of its outputs. */
-BIFAST_API bifast_status bifast_trace(bifast_session* session, size_t depth, const float* features,
-                                      size_t n_features, float* logits, size_t n_classes,
-                                      void (*observe)(void* user, const bifast_layer_output* output),
-                                      void* user);
+BIFAST_API bifast_status bifast_trace(
+    bifast_session* session, size_t depth, const float* features, size_t n_features, float* logits,
+    size_t n_classes, void (*observe)(void* user, const bifast_layer_output* output), void* user);
 
-/* ---- the front-end alone (training uses it) -------------------------------------------------------- */
+/* ---- the front-end alone (training uses it)
+ * -------------------------------------------------------- */
 
 typedef struct bifast_frontend_params {
   uint32_t sample_rate, window_samples, n_fft, win_length, hop, n_mels, center;
@@ -138,7 +148,8 @@ BIFAST_API size_t bifast_frontend_n_frames(const bifast_frontend* frontend, size
 BIFAST_API bifast_status bifast_frontend_run(bifast_frontend* frontend, const float* samples,
                                              size_t n_samples, float* features, size_t n_features);
 BIFAST_API bifast_status bifast_frontend_run_i16(bifast_frontend* frontend, const int16_t* samples,
-                                                 size_t n_samples, float* features, size_t n_features);
+                                                 size_t n_samples, float* features,
+                                                 size_t n_features);
 
 #ifdef __cplusplus
 }

@@ -1,11 +1,12 @@
 // The kernel table: what an instruction set must provide. Plain data, no code.
 //
-// One file per instruction set (scalar.cpp, avx2.cpp, ...) fills one `Kernels`. All of them give the same
-// bits: integer results are exact, and float results follow the one order of operations written here.
+// One file per instruction set (scalar.cpp, avx2.cpp, ...) fills one `Kernels`. All of them give
+// the same bits: integer results are exact, and float results follow the one order of operations
+// written here.
 //
-// Bits: 1 means +1 (value >= 0), 0 means -1. Bit i of a row is bit i % 8 of byte i / 8. Padding bits are 0
-// in both operands, so they never count in popcount(a xor w); dot = K - 2 * popcount(a xor w).
-// Floats: every operation is rounded to nearest on its own; no fused multiply-add.
+// Bits: 1 means +1 (value >= 0), 0 means -1. Bit i of a row is bit i % 8 of byte i / 8. Padding
+// bits are 0 in both operands, so they never count in popcount(a xor w); dot = K - 2 * popcount(a
+// xor w). Floats: every operation is rounded to nearest on its own; no fused multiply-add.
 #ifndef BIFAST_KERNELS_KERNELS_H_
 #define BIFAST_KERNELS_KERNELS_H_
 
@@ -23,7 +24,8 @@ inline constexpr size_t kFloatBlock = 16;
 // Counts of differing bits are u16.
 inline constexpr size_t kMaxDepthBits = 65535;
 
-// Per-channel tables of the affine output stage; a null pointer leaves its step out (docs/format.md).
+// Per-channel tables of the affine output stage; a null pointer leaves its step out
+// (docs/format.md).
 struct Affine {
   const float* scale;
   const float* shift;
@@ -34,9 +36,9 @@ struct Affine {
 struct FrontendTables {
   size_t n_fft;
   size_t n_mels;
-  const double* window;        // [n_fft]
-  const double* twiddle;       // [3 * n_fft / 4][2]: exp(-2 pi i k / n_fft), real and imaginary part
-  const uint32_t* order;       // [n]: where the FFT leaves frequency k
+  const double* window;   // [n_fft]
+  const double* twiddle;  // [3 * n_fft / 4][2]: exp(-2 pi i k / n_fft), real and imaginary part
+  const uint32_t* order;  // [n]: where the FFT leaves frequency k
   const uint32_t* band_start;  // [n_mels]: first frequency bin
   const uint32_t* band_size;   // [n_mels]: bins
   const float* band_weights;   // the bands' weights end to end
@@ -59,32 +61,38 @@ struct Kernels {
   void (*binary_matmul)(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
                         size_t p_stride, size_t rows, size_t cols, size_t depth_bytes);
 
-  // Bit c of `bits` = (p[c] <= limit[c]) xor bit c of flip, for c < 8 * row_bytes. p, limit and flip are
-  // padded to a multiple of kColumnBlock; padded channels carry limits that give 0. Writes row_bytes.
-  void (*threshold_row)(const uint16_t* p, const uint16_t* limit, const uint8_t* flip, uint8_t* bits,
-                        size_t row_bytes);
+  // Bit c of `bits` = (p[c] <= limit[c]) xor bit c of flip, for c < 8 * row_bytes. p, limit and
+  // flip are padded to a multiple of kColumnBlock; padded channels carry limits that give 0. Writes
+  // row_bytes.
+  void (*threshold_row)(const uint16_t* p, const uint16_t* limit, const uint8_t* flip,
+                        uint8_t* bits, size_t row_bytes);
 
   // Bit c of `bits` = x[c] >= 0 for c < n; the rest of row_bytes is 0. 8 * row_bytes >= n.
   void (*sign_row)(const float* x, size_t n, uint8_t* bits, size_t row_bytes);
 
-  // p[c] = number of taps in which x[tap] and w[tap] differ at bit c, for c < 8 * n_bytes (multiple of 8).
+  // p[c] = number of taps in which x[tap] and w[tap] differ at bit c, for c < 8 * n_bytes (multiple
+  // of 8).
   void (*memory_row)(const uint8_t* const* x, const uint8_t* const* w, size_t n_taps, uint16_t* p,
                      size_t n_bytes);
 
-  // y[c] = affine(float(base[c] - 2 * p[c])) + residual[c], any n. residual may be null, and may be y.
+  // y[c] = affine(float(base[c] - 2 * p[c])) + residual[c], any n. residual may be null, and may be
+  // y.
   void (*affine_counts)(const uint16_t* p, const int32_t* base, const Affine* affine,
                         const float* residual, float* y, size_t n);
 
   // The same on floats: y[c] = affine(v[c]) + residual[c]. v may be y.
-  void (*affine_floats)(const float* v, const Affine* affine, const float* residual, float* y, size_t n);
+  void (*affine_floats)(const float* v, const Affine* affine, const float* residual, float* y,
+                        size_t n);
 
-  // out[r * cols + c] = sum over k of a[r * a_stride + k] * w[k * cols + c]: product k is added to partial
-  // sum k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of kFloatBlock.
+  // out[r * cols + c] = sum over k of a[r * a_stride + k] * w[k * cols + c]: product k is added to
+  // partial sum k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of
+  // kFloatBlock.
   void (*float_matmul)(const float* a, size_t a_stride, const float* w, float* out, size_t rows,
                        size_t cols, size_t depth);
 
-  // frames: [frame_lanes][n_fft] samples (overwritten). work: n_fft * frame_lanes doubles. Both aligned to 64 bytes.
-  // out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not aligned.
+  // frames: [frame_lanes][n_fft] samples (overwritten). work: n_fft * frame_lanes doubles. Both
+  // aligned to 64 bytes. out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not
+  // aligned.
   void (*log_mel)(const FrontendTables* tables, float* frames, double* work, float* out);
 };
 

@@ -1,11 +1,14 @@
-// Frames of samples to log-mel features, one frame per SIMD lane, written once for every instruction set.
+// Frames of samples to log-mel features, one frame per SIMD lane, written once for every
+// instruction set.
 //
-// Window, then real FFT of n_fft points as a complex FFT of n = n_fft / 2 points (radix-4, decimation in frequency, in place;
-// frequency k ends at order[k]), power spectrum, triangular mel bands, decibels. Nothing sums across lanes, so
-// the lane count does not change a bit of the result. Included by ISA files only (law 8: no other headers).
+// Window, then real FFT of n_fft points as a complex FFT of n = n_fft / 2 points (radix-4,
+// decimation in frequency, in place; frequency k ends at order[k]), power spectrum, triangular mel
+// bands, decibels. Nothing sums across lanes, so the lane count does not change a bit of the
+// result. Included by ISA files only (law 8: no other headers).
 //
-// Up to the power spectrum everything is double: a quiet band beside one that is 90 dB louder would be off by
-// 2e-3 dB in single precision. Powers are positive, so their sums need no more than single precision.
+// Up to the power spectrum everything is double: a quiet band beside one that is 90 dB louder would
+// be off by 2e-3 dB in single precision. Powers are positive, so their sums need no more than
+// single precision.
 #ifndef BIFAST_KERNELS_LOG_MEL_H_
 #define BIFAST_KERNELS_LOG_MEL_H_
 
@@ -101,7 +104,8 @@ struct LogMel {
     }
   }
 
-  // 10 * log10(x) for positive normal x: x = 2^e m with m in [sqrt(1/2), sqrt(2)), log m = 2 atanh((m - 1) / (m + 1)).
+  // 10 * log10(x) for positive normal x: x = 2^e m with m in [sqrt(1/2), sqrt(2)), log m = 2
+  // atanh((m - 1) / (m + 1)).
   static Floats decibels(Floats x) {
     const Ints bits = reinterpret_cast<Ints>(x);
     const Ints e = (bits - 0x3f3504f3) >> 23;

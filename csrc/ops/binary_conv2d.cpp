@@ -1,7 +1,8 @@
 // Convolution of bits with 1-bit weights; dense and 1 x 1 layers are its special cases.
 //
-// Patches are rows of a binary matrix product. Missing taps are gathered as zero bits, which would count as -1:
-// the number of weight bits under them is known for each class of positions and corrected in the base of the sum,
+// Patches are rows of a binary matrix product. Missing taps are gathered as zero bits, which would
+// count as -1: the number of weight bits under them is known for each class of positions and
+// corrected in the base of the sum,
 //   sum = K_existing - 2 (p - ones_missing) = base - 2 p.
 #include <algorithm>
 #include <bit>
@@ -82,7 +83,7 @@ class BinaryConv2d final : public Op {
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", channels_, depth_);
 
     const size_t n_padded = OutputStage::padded(channels_);
-    input.claim(2 * n_padded * depth_bytes_);  // rows and panel
+    input.claim(2 * n_padded * depth_bytes_);               // rows and panel
     std::vector<uint8_t> rows(n_padded * depth_bytes_, 0);  // taps padded as the activations are
     for (size_t n = 0; n < channels_; ++n) {
       const uint8_t* from = weights.data + n * weights.row_bytes();

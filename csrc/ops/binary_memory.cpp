@@ -1,4 +1,5 @@
-// The memory of an FSMN block: a depthwise FIR filter over time with 1-bit taps on 1-bit activations.
+// The memory of an FSMN block: a depthwise FIR filter over time with 1-bit taps on 1-bit
+// activations.
 #include "ops/geometry.h"
 #include "ops/output_stage.h"
 
@@ -15,7 +16,8 @@ class BinaryMemory final : public Op {
         geometry_(Geometry::of(input)),
         channels_(input.output().channels),
         row_bytes_(input.input().row_bytes()),
-        // Words may run into the next row (or the arena's slack): what they count there is never used.
+        // Words may run into the next row (or the arena's slack): what they count there is never
+        // used.
         word_bytes_((row_bytes_ + kWordBytes - 1) / kWordBytes * kWordBytes),
         stage_(input, read_weights(input)) {}
 
@@ -42,9 +44,7 @@ class BinaryMemory final : public Op {
 
  private:
   size_t pointer_bytes() const { return (geometry_.y.kernel * sizeof(uint8_t*) + 63) / 64 * 64; }
-  size_t count_bytes() const {
-    return OutputStage::padded(8 * word_bytes_) * sizeof(uint16_t);
-  }
+  size_t count_bytes() const { return OutputStage::padded(8 * word_bytes_) * sizeof(uint16_t); }
   size_t row_floats() const { return (channels_ * sizeof(float) + 63) / 64 * 64; }
 
   CountBases read_weights(const OpInput& input) {
@@ -58,14 +58,17 @@ class BinaryMemory final : public Op {
     input.require(in.channels == channels_, "input and output differ in channels");
     input.check_work(work());
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", taps, channels_);
-    input.claim(taps * (word_bytes_ + sizeof(uint8_t*)) + geometry_.n_classes() * channels_ * sizeof(int32_t));
+    input.claim(taps * (word_bytes_ + sizeof(uint8_t*)) +
+                geometry_.n_classes() * channels_ * sizeof(int32_t));
 
     weights_.assign(taps * word_bytes_, 0);
     for (size_t tap = 0; tap < taps; ++tap) {
       const uint8_t* from = weights.data + tap * weights.row_bytes();
-      std::copy(from, from + (channels_ + 7) / 8, weights_.begin() + static_cast<ptrdiff_t>(tap * word_bytes_));
+      std::copy(from, from + (channels_ + 7) / 8,
+                weights_.begin() + static_cast<ptrdiff_t>(tap * word_bytes_));
     }
-    for (size_t tap = 0; tap < taps; ++tap) tap_rows_.push_back(weights_.data() + tap * word_bytes_);
+    for (size_t tap = 0; tap < taps; ++tap)
+      tap_rows_.push_back(weights_.data() + tap * word_bytes_);
 
     CountBases counts{taps, {}};
     for (const Axis::Taps& existing : geometry_.y.classes) {

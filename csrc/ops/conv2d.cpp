@@ -54,7 +54,8 @@ class Conv2d final : public Op {
         stride = geometry_.patch_step() * in_channels_;
         a = in + first * stride;
       } else {
-        // Missing taps become zeros: adding the product 0 * w changes no bit of a sum that starts at +0.
+        // Missing taps become zeros: adding the product 0 * w changes no bit of a sum that starts
+        // at +0.
         for (size_t r = 0; r < rows; ++r) {
           geometry_.gather(reinterpret_cast<const uint8_t*>(in), in_channels_ * sizeof(float),
                            first + r, reinterpret_cast<uint8_t*>(patches + r * depth_));

@@ -9,7 +9,8 @@
 
 namespace bifast {
 
-// Along one axis: output i reads inputs start(i) + tap * dilation for the taps that exist, first <= tap < last.
+// Along one axis: output i reads inputs start(i) + tap * dilation for the taps that exist, first <=
+// tap < last.
 struct Axis {
   struct Taps {
     size_t first, last;
@@ -17,12 +18,16 @@ struct Axis {
   };
 
   size_t in, out, kernel, stride, pad, dilation;
-  std::vector<Taps> classes;         // distinct sets of existing taps
-  std::vector<size_t> class_of;      // [out]
+  std::vector<Taps> classes;     // distinct sets of existing taps
+  std::vector<size_t> class_of;  // [out]
 
   Axis(size_t in_size, size_t out_size, size_t kernel_size, size_t stride_size, size_t pad_size,
        size_t dilation_size)
-      : in(in_size), out(out_size), kernel(kernel_size), stride(stride_size), pad(pad_size),
+      : in(in_size),
+        out(out_size),
+        kernel(kernel_size),
+        stride(stride_size),
+        pad(pad_size),
         dilation(dilation_size) {
     for (size_t i = 0; i < out; ++i) {
       // Tap t exists where 0 <= i * stride + t * dilation - pad < in.
@@ -33,7 +38,8 @@ struct Axis {
       if (last > kernel) last = kernel;
       if (last < first) last = first;
       const Taps taps = first == last ? Taps{0, 0} : Taps{first, last};
-      // Both ends grow with i, so a set that has gone does not come back; only "none" can be at either end.
+      // Both ends grow with i, so a set that has gone does not come back; only "none" can be at
+      // either end.
       size_t id = classes.empty() ? 0 : class_of.back();
       if (taps == Taps{0, 0} && !classes.empty() && classes[0] == taps) id = 0;
       if (classes.empty() || !(classes[id] == taps)) {
@@ -46,13 +52,11 @@ struct Axis {
 
   // Input index that an existing tap of output i reads.
   size_t input_of(size_t i, size_t tap) const { return i * stride + tap * dilation - pad; }
-  bool complete() const {
-    return classes.size() == 1 && classes[0] == Taps{0, kernel};
-  }
+  bool complete() const { return classes.size() == 1 && classes[0] == Taps{0, kernel}; }
 };
 
 inline constexpr size_t kMaxKernel = 255;
-inline constexpr size_t kMaxGeometry = 65535;         // stride, pad, dilation
+inline constexpr size_t kMaxGeometry = 65535;        // stride, pad, dilation
 inline constexpr uint64_t kMaxClassTaps = 1u << 26;  // classes * taps * output channels
 
 // A position's class says which taps exist; positions of one class share their tables.
@@ -87,7 +91,8 @@ struct Geometry {
     return ty >= ys.first && ty < ys.last && tx >= xs.first && tx < xs.last;
   }
 
-  // True where every patch is one run of input positions; then patch i starts at position i * patch_step().
+  // True where every patch is one run of input positions; then patch i starts at position i *
+  // patch_step().
   bool patches_are_runs() const {
     if (!y.complete() || !x.complete()) return false;
     const bool points = taps() == 1 && y.stride == 1 && x.stride == 1;
@@ -96,8 +101,8 @@ struct Geometry {
   }
   size_t patch_step() const { return taps() == 1 && x.out != 1 ? 1 : y.stride * x.in; }
 
-  // Copies the patch of one output position, row_bytes for each tap, missing taps zero. Whole runs of taps along
-  // x are contiguous in the input where dilation is 1.
+  // Copies the patch of one output position, row_bytes for each tap, missing taps zero. Whole runs
+  // of taps along x are contiguous in the input where dilation is 1.
   void gather(const uint8_t* input, size_t row_bytes, size_t position, uint8_t* patch) const;
 };
 

@@ -47,8 +47,9 @@ void OpInput::refuse(const std::string& why) const { fail_format(spec.name + ": 
 
 void OpInput::require_no_geometry() const {
   constexpr std::array<uint32_t, 2> kZero{};
-  require(spec.kernel == kZero && spec.stride == kZero && spec.pad == kZero && spec.dilation == kZero,
-          "kernel, stride, pad, dilation: expected 0");
+  require(
+      spec.kernel == kZero && spec.stride == kZero && spec.pad == kZero && spec.dilation == kZero,
+      "kernel, stride, pad, dilation: expected 0");
 }
 
 const TensorSpec& OpInput::tensor(uint32_t id, const char* role, size_t rows, size_t cols) const {
@@ -63,12 +64,13 @@ const TensorSpec& OpInput::tensor(uint32_t id, const char* role, size_t rows, si
 
 std::vector<float> OpInput::floats(uint32_t id, const char* role, size_t rows, size_t cols) const {
   const TensorSpec& t = tensor(id, role, rows, cols);
-  if (t.dtype != Dtype::f32 && t.dtype != Dtype::f16) refuse(std::string(role) + ": expected floats");
+  if (t.dtype != Dtype::f32 && t.dtype != Dtype::f16)
+    refuse(std::string(role) + ": expected floats");
   claim(rows * cols * sizeof(float));
   std::vector<float> values(rows * cols);
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = t.dtype == Dtype::f32 ? load<float>(t.data + 4 * i)
-                                      : widen(load<uint16_t>(t.data + 2 * i));
+    values[i] =
+        t.dtype == Dtype::f32 ? load<float>(t.data + 4 * i) : widen(load<uint16_t>(t.data + 2 * i));
   }
   return values;
 }
@@ -76,11 +78,12 @@ std::vector<float> OpInput::floats(uint32_t id, const char* role, size_t rows, s
 std::vector<int32_t> OpInput::integers(uint32_t id, const char* role, size_t rows,
                                        size_t cols) const {
   const TensorSpec& t = tensor(id, role, rows, cols);
-  if (t.dtype != Dtype::i16 && t.dtype != Dtype::i32) refuse(std::string(role) + ": expected integers");
+  if (t.dtype != Dtype::i16 && t.dtype != Dtype::i32)
+    refuse(std::string(role) + ": expected integers");
   std::vector<int32_t> values(rows * cols);
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = t.dtype == Dtype::i32 ? load<int32_t>(t.data + 4 * i)
-                                      : load<int16_t>(t.data + 2 * i);
+    values[i] =
+        t.dtype == Dtype::i32 ? load<int32_t>(t.data + 4 * i) : load<int16_t>(t.data + 2 * i);
   }
   return values;
 }

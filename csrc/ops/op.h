@@ -1,4 +1,5 @@
-// A layer of the plan: built and checked once at load, then run without allocation, lock or exception.
+// A layer of the plan: built and checked once at load, then run without allocation, lock or
+// exception.
 //
 // A new kind of layer is one file here with a `make_<name>` function and one line in ops.inc.
 #ifndef BIFAST_OPS_OP_H_

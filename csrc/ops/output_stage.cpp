@@ -23,7 +23,8 @@ OutputStage::OutputStage(const OpInput& input)
       channels_(input.output().channels) {
   const ModelFile& file = input.file;
   const BufferSpec& out = input.output();
-  if (out_f32_ != kNone) input.require(!file.buffers[out_f32_].is_bits, "out_f32 is not a float buffer");
+  if (out_f32_ != kNone)
+    input.require(!file.buffers[out_f32_].is_bits, "out_f32 is not a float buffer");
   if (out_bits_ != kNone) {
     const BufferSpec& bits = file.buffers[out_bits_];
     input.require(bits.is_bits, "out_bits is not a buffer of bits");
@@ -79,7 +80,8 @@ void OutputStage::read_thresholds(const OpInput& input, const CountBases& counts
   input.claim(counts.bases.size() * n_padded * (sizeof(uint16_t) + 1));
   for (const std::vector<int32_t>& base : counts.bases) {
     // Padding channels: always within the limit, flipped to 0.
-    ThresholdTable table{std::vector<uint16_t>(n_padded, 65535), std::vector<uint8_t>(n_padded / 8, 0xFF)};
+    ThresholdTable table{std::vector<uint16_t>(n_padded, 65535),
+                         std::vector<uint8_t>(n_padded / 8, 0xFF)};
     for (size_t c = 0; c < channels_; ++c) {
       const int32_t limit = count_limit(base[c], threshold[c]);
       bool flipped = (flip[c / 8] >> (c % 8) & 1) != 0;

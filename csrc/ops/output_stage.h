@@ -1,5 +1,5 @@
-// The end of every layer (docs/format.md, "Output stage"): sums become bits by thresholds, or floats by an affine map,
-// PReLU and residual, and their signs.
+// The end of every layer (docs/format.md, "Output stage"): sums become bits by thresholds, or
+// floats by an affine map, PReLU and residual, and their signs.
 #ifndef BIFAST_OPS_OUTPUT_STAGE_H_
 #define BIFAST_OPS_OUTPUT_STAGE_H_
 
@@ -11,8 +11,8 @@
 
 namespace bifast {
 
-// Sums of +-1 products reach the stage as counts p of differing bits: sum = base - 2 p, where base depends on the
-// channel and on the class of the position (which taps exist there).
+// Sums of +-1 products reach the stage as counts p of differing bits: sum = base - 2 p, where base
+// depends on the channel and on the class of the position (which taps exist there).
 struct CountBases {
   size_t depth;                             // most products in one sum
   std::vector<std::vector<int32_t>> bases;  // [class][channel]
@@ -51,8 +51,8 @@ class OutputStage {
   const Kernels& kernels_;
   uint32_t residual_, out_f32_, out_bits_;
   size_t channels_, bits_row_bytes_ = 0;
-  std::vector<ThresholdTable> thresholds_;     // [class]; empty: affine
-  std::vector<std::vector<int32_t>> bases_;    // [class][channel]
+  std::vector<ThresholdTable> thresholds_;   // [class]; empty: affine
+  std::vector<std::vector<int32_t>> bases_;  // [class][channel]
   std::vector<float> scale_, shift_, slope_;
   Affine affine_{};
 };
