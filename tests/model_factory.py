@@ -101,8 +101,12 @@ class Builder:
         return self.bits(k, c_out) if code == "binary_memory" else self.bits(c_out, k)
 
     def model(self, source: int, labels: int, frontend: FrontendParams | None = None) -> ModelFile:
-        """Finish with a dense layer from a float buffer to the labels."""
+        """Finish with a dense layer from a float buffer to the labels, pooled where it is large."""
         height, width, channels = self.buffers[source].shape
+        if max(height, width) > 255:
+            height, width, pooled = 1, 1, self.buffer("f32", (1, 1, channels))
+            self.add("pool", "average_pool", source, out_f32=pooled)
+            source = pooled
         logits = self.buffer("f32", (1, 1, labels))
         weights = self.weights("conv2d", height * width * channels, labels)
         self.add(

@@ -255,6 +255,7 @@ WRONG_OPS: dict[str, tuple[ModelFile, dict[str, Any]]] = {
     "stride 0": (CONV, {"stride": (1, 0)}),
     "dilation 0": (CONV, {"dilation": (0, 1)}),
     "pad 65536": (CONV, {"pad": (65536, 0)}),
+    "kernel 256": (CONV, {"kernel": (256, 1)}),
     "kernel 2^31": (CONV, {"kernel": (2**31, 2)}),
     "kernel that the weights do not have": (CONV, {"kernel": (2, 2)}),
     "no weights": (CONV, {"weights": None}),
@@ -314,9 +315,7 @@ def test_depth_that_writes_no_output_is_refused() -> None:
 
 
 def test_more_work_than_the_limit_is_refused() -> None:
-    wide = layer_model(
-        "conv2d", shape=(1024, 256, 1), channels=32, kernel=(65, 33), pad=(32, 16), stage="bits"
-    )
+    wide = layer_model("conv2d", shape=(1024, 256, 1), channels=48, kernel=(65, 33), stage="bits")
     with pytest.raises(FormatError, match="multiply-adds"):
         wide.to_bytes()
 
