@@ -43,6 +43,9 @@ MAX_RECORDS = 4096
 MAX_BUFFER_BYTES = 256 << 20
 MAX_MULTIPLY_ADDS = 1 << 34
 MAX_DIMENSION = 65535
+MAX_KERNEL = 255
+# Sets of existing taps (they differ at the borders) * taps * output channels.
+MAX_BORDER_TAPS = 1 << 26
 MAX_DEPTHS = 32
 MAX_BINARY_K = 65535
 MAX_FLOAT_K = 1 << 20

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from bifast.errors import FormatError
 from bifast.format import layout
 from bifast.format.records import Buffer, Contents, Op, Tensor
@@ -117,9 +119,7 @@ def check_aliases(check: OpCheck) -> None:
 def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
     """Check a convolution's geometry and weights."""
     op = check.op
-    for field in ("kernel", "stride", "dilation"):
-        check_pair(check, field, 1)
-    check_pair(check, "pad", 0)
+    check_taps(check, source, target)
     k = taps(op, source)
     if op.code == "conv2d":
         check.require(k <= layout.MAX_FLOAT_K, f"expected K <= {layout.MAX_FLOAT_K}, got {k}")
@@ -133,9 +133,7 @@ def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
 def check_memory(check: OpCheck, source: Buffer, target: Buffer) -> None:
     """Check a depthwise filter along time: width 1, stride 1, the channels kept."""
     op = check.op
-    check_pair(check, "kernel", 1)
-    check_pair(check, "pad", 0)
-    check_pair(check, "dilation", 1)
+    check_taps(check, source, target)
     check.require(op.kernel[1] == 1, f"kernel width: expected 1, got {op.kernel[1]}")
     check.require(op.stride == (1, 1), f"stride: expected (1, 1), got {op.stride}")
     check.require(op.pad[1] == 0, f"pad: expected no padding of the width, got {op.pad[1]}")
@@ -176,13 +174,38 @@ GEOMETRY = {
 }
 
 
-def check_pair(check: OpCheck, field: str, low: int) -> None:
-    """Check one height, width pair of the geometry."""
-    pair = getattr(check.op, field)
+def check_taps(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check the ranges of the geometry, and that its borders do not need too many tables."""
+    op = check.op
+    ranges = {
+        "kernel": (1, layout.MAX_KERNEL),
+        "stride": (1, layout.MAX_DIMENSION),
+        "pad": (0, layout.MAX_DIMENSION),
+        "dilation": (1, layout.MAX_DIMENSION),
+    }
+    for field, (low, high) in ranges.items():
+        pair = getattr(op, field)
+        check.require(
+            all(low <= value <= high for value in pair),
+            f"{field}: expected {low} .. {high}, got {pair}",
+        )
+    borders = 1
+    for axis in range(2):
+        borders *= tap_sets(op, axis, source.shape[axis], target.shape[axis])
     check.require(
-        all(low <= value <= layout.MAX_DIMENSION for value in pair),
-        f"{field}: expected {low} .. {layout.MAX_DIMENSION}, got {pair}",
+        borders * op.kernel[0] * op.kernel[1] * target.channels <= layout.MAX_BORDER_TAPS,
+        f"pad: makes {borders} different borders, too many for this kernel",
     )
+
+
+def tap_sets(op: Op, axis: int, size: int, out: int) -> int:
+    """Count the different sets of existing taps along one axis."""
+    kernel, dilation = op.kernel[axis], op.dilation[axis]
+    start = np.arange(out, dtype=np.int64) * op.stride[axis] - op.pad[axis]
+    first = np.clip(-(start // dilation), 0, kernel)
+    last = np.clip(-((start - size) // dilation), 0, kernel)
+    sets = np.where(last > first, first * (layout.MAX_KERNEL + 1) + last, 0)
+    return len(np.unique(sets))
 
 
 def check_no_geometry(check: OpCheck) -> None:
