@@ -1,0 +1,332 @@
+"""The command line: what it prints, where, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import model_factory
+import numpy as np
+import pytest
+
+import bifast
+from bifast import _core, audio, cli, shipped
+from bifast.cli.table import format_table
+
+CLIP = str(shipped.sounds()[0])
+LONG = str(shipped.sentence())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A model file with random weights."""
+    path = tmp_path_factory.mktemp("model") / "random.bifast"
+    model_factory.bifsmn(3).save(path)
+    return str(path)
+
+
+def command(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run `python -m bifast`."""
+    return subprocess.run(
+        [sys.executable, "-m", "bifast", *argv], input=stdin, capture_output=True, check=False
+    )
+
+
+def json_lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+# ---- run ----
+
+
+def test_run_json_equals_classify(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", CLIP, "--model", model, "--json", "--depth", "half"]) == 0
+    (line,) = json_lines(capsys)
+    result = bifast.Model.load(model).classify(audio.load(CLIP, 16000), depth="half")
+    assert line == {
+        "file": CLIP,
+        "label": result.label,
+        "probability": round(result.probability, 6),
+        "depth": "half",
+    }
+
+
+def test_run_scans_long_files_with_times(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", LONG, "--model", model, "--json", "--hop", "0.5"]) == 0
+    lines = json_lines(capsys)
+    scan = bifast.Model.load(model).scan(audio.load(LONG, 16000), hop=0.5)
+    assert [line["label"] for line in lines] == [result.label for result in scan.results()]
+    assert [line["start"] for line in lines] == [round(float(t), 4) for t in scan.times]
+
+
+def test_run_table_joins_neighbouring_windows(
+    model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", LONG, "--model", model]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    segments = bifast.Model.load(model).scan(audio.load(LONG, 16000)).segments()
+    assert lines[0].split() == ["file", "time", "word", "probability", "depth"]
+    assert len(lines) == 2 + len(segments)
+    assert f"{segments[0].start:.2f}-{segments[0].end:.2f}" in lines[2]
+
+
+def test_run_top_lists_the_likeliest(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", CLIP, "--model", model, "--json", "--top", "3"]) == 0
+    (line,) = json_lines(capsys)
+    top = line["top"]
+    assert isinstance(top, dict)
+    assert list(top.values()) == sorted(top.values(), reverse=True)
+    assert next(iter(top)) == line["label"]
+    assert len(top) == 3
+
+
+def test_run_folder_skips_junk_and_names_what_fails(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    (tmp_path / "deep" / "er" / "good.wav").write_bytes(Path(CLIP).read_bytes())
+    (tmp_path / "notes.txt").write_text("junk")
+    (tmp_path / ".hidden.wav").write_text("junk")
+    (tmp_path / "bad.wav").write_bytes(Path(CLIP).read_bytes()[:99])
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "dangling.wav").symlink_to(tmp_path / "gone")
+    assert cli.main(["run", str(tmp_path), "--model", model, "--json"]) == 1
+    captured = capsys.readouterr()
+    (line,) = captured.out.splitlines()
+    assert json.loads(line)["file"].endswith("good.wav")
+    for name, reason in (
+        ("bad.wav", "the file is cut"),
+        ("empty.wav", "expected a sound file|no plain WAV"),
+        ("dangling.wav", "No such file"),
+    ):
+        assert any(
+            name in row and any(part in row for part in reason.split("|"))
+            for row in captured.err.splitlines()
+        ), captured.err
+    assert "skipped 2 that are no sound" in captured.err
+    assert "3 of 4 inputs failed" in captured.err
+
+
+def test_run_nan_names_the_file(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile = pytest.importorskip("soundfile")
+    path = tmp_path / "nan.wav"
+    soundfile.write(path, np.array([0.0, np.nan]), 16000, subtype="FLOAT")
+    assert cli.main(["run", str(path), CLIP, "--model", model]) == 1
+    captured = capsys.readouterr()
+    assert f"{path}: expected finite samples, got nan at sample 1" in captured.err
+    assert Path(CLIP).name in captured.out
+
+
+def test_run_empty_folder_fails(
+    model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", str(tmp_path), "--model", model]) == 1
+    assert "found none" in capsys.readouterr().err
+
+
+def test_run_stdin_takes_files_and_raw_pcm(model: str) -> None:
+    data = Path(CLIP).read_bytes()
+    expected = command("run", CLIP, "--model", model, "--json").stdout.replace(
+        json.dumps(CLIP).encode(), b'"-"'
+    )
+    assert command("run", "-", "--model", model, "--json", stdin=data).stdout == expected
+    raw = command("run", "-", "--raw-rate", "16000", "--model", model, "--json", stdin=data[44:])
+    assert raw.stdout == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--depth", "ful"], "unknown depth 'ful': expected one of full, half"),
+        (["--isa", "mmx"], "mmx"),
+        (["--raw-rate", "8000"], "expected the input -"),
+    ],
+)
+def test_run_wrong_option_is_exit_code_2(
+    model: str, argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["run", CLIP, "--model", model, *argv]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["run"],
+        ["nonsense"],
+        ["run", CLIP, "--hop", "0"],
+        ["run", CLIP, "--hop", "nan"],
+        ["run", CLIP, "--top", "-1"],
+        ["run", CLIP, "--raw-rate", "1.5"],
+    ],
+)
+def test_usage_errors_are_exit_code_2(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(argv)
+    assert stop.value.code == 2
+
+
+def test_missing_model_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["run", CLIP, "--model", "gone.bifast"]) == 2
+    assert "gone.bifast" in capsys.readouterr().err
+
+
+def test_model_without_frontend_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "images.bifast"
+    model_factory.layer_model("conv2d", shape=(6, 5, 3), channels=4).save(path)
+    assert cli.main(["run", CLIP, "--model", str(path)]) == 2
+    assert "expected a model that takes audio" in capsys.readouterr().err
+    assert cli.main(["inspect", str(path)]) == 0
+
+
+def test_reader_that_goes_away_is_no_traceback(model: str) -> None:
+    program = (
+        "import sys; from bifast import cli; sys.stdin.read(1);"
+        f"sys.exit(cli.main(['run', '--json', '--model', {model!r}, {LONG!r}, '--hop', '0.03']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, err = process.communicate(b"x")
+    assert (process.returncode, err) == (0, b"")
+
+
+# ---- the other commands ----
+
+
+def test_demo_runs_from_the_package_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo"]) == 0
+    out = capsys.readouterr().out
+    model = bifast.Model.load(bifast.DEFAULT_MODEL)
+    assert f"isa {model.isa}" in out
+    for path in shipped.sounds():
+        assert path.name in out
+    for depth in model.depths:
+        assert f"\n{depth} " in out
+
+
+def test_shipped_model_hears_the_demo() -> None:
+    model = bifast.Model.load(bifast.DEFAULT_MODEL)
+    spoken = {path: path.name.partition("-")[0] for path in shipped.sounds()}
+    assert set(spoken.values()) <= set(model.labels)
+    right = sum(
+        model.classify(audio.load(path, model.sample_rate)).label == word
+        for path, word in spoken.items()
+    )
+    assert right >= 0.75 * len(spoken)
+
+
+def test_demo_says_what_it_heard_wrong(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["demo", "--model", model]) == 0
+    out = capsys.readouterr().out
+    assert out.count("wrong") == len(shipped.sounds())
+    assert f"0/{len(shipped.sounds())}" in out
+
+
+def test_info_lists_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info"]) == 0
+    text = capsys.readouterr().out
+    assert cli.main(["info", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["versions"]["bifast"] == bifast.__version__
+    assert report["isas"]["available"] == bifast.isas()
+    assert [model["name"] for model in report["models"]] == list(bifast.models())
+    for isa in bifast.isas():
+        assert isa in text
+
+
+def test_inspect_shows_every_layer(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", model, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    file = model_factory.bifsmn(3)
+    assert [layer["name"] for layer in report["layers"]] == [op.name for op in file.ops]
+    for layer in report["layers"]:
+        if layer["kind"].startswith("binary"):
+            assert layer["dtype"] == "bits"
+            assert layer["values"] <= 2
+        if layer["kind"] == "conv2d":
+            assert layer["values"] > 2
+    assert report["totals"]["file_bytes"] == Path(model).stat().st_size
+    assert cli.main(["inspect", model]) == 0
+    text = capsys.readouterr().out
+    assert all(op.name in text for op in file.ops)
+    assert "1-bit weights" in text
+
+
+@pytest.mark.parametrize("name", bifast.models())
+def test_shipped_models_are_truly_one_bit(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["inspect", name, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    binary = [layer for layer in report["layers"] if layer["kind"].startswith("binary")]
+    assert binary
+    assert all(layer["dtype"] == "bits" and layer["values"] <= 2 for layer in binary)
+    assert report["totals"]["times_smaller"] >= 15.5
+
+
+def test_inspect_of_a_broken_file_is_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "broken.bifast"
+    path.write_bytes(b"\x89BIFAST\n")
+    assert cli.main(["inspect", str(path)]) == 2
+    assert "broken.bifast" in capsys.readouterr().err
+
+
+def test_doctor_passes_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert all(kernel in out for kernel in _core.kernels())
+    assert "FAILED" not in out
+
+
+def test_doctor_reports_a_fault(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(isa: str, index: int) -> None:
+        if index == 1:
+            raise RuntimeError("differs at 7")
+
+    monkeypatch.setattr(_core, "check_kernel", fails)
+    assert cli.main(["doctor"]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("module", cli.COMMANDS, ids=lambda module: module.__name__)
+def test_help_teaches_with_an_example(module: object, capsys: pytest.CaptureFixture[str]) -> None:
+    name = module.__name__.rpartition(".")[2].replace("evaluate", "eval")  # type: ignore[attr-defined]
+    with pytest.raises(SystemExit) as stop:
+        cli.main([name, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert f"bifast {name}" in out.partition("example")[2]
+    assert "exit codes" in out
+
+
+def test_version_and_module_agree() -> None:
+    done = command("--version")
+    assert done.returncode == 0
+    assert done.stdout.decode().split() == ["bifast", bifast.__version__]
+
+
+def test_forced_isa_that_is_unknown_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BIFAST_ISA", "mmx")
+    done = command("info")
+    assert done.returncode == 2
+    assert b"mmx" in done.stderr
+
+
+def test_table_aligns() -> None:
+    text = format_table(("a", "number"), [("long", "1"), ("b", "20")], "lr")
+    assert text == "a     number\n----  ------\nlong       1\nb         20"
