@@ -1,4 +1,4 @@
-"""The errors that bifast raises for a model file; everything else is a built-in exception."""
+"""The errors that bifast raises for a file; everything else is a built-in exception."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ class BifastError(Exception):
 
 
 class FormatError(BifastError, ValueError):
-    """The bytes are not a valid `.bifast` model (docs/format.md)."""
+    """The bytes are not a valid `.bifast` model (docs/format.md), or not a sound file."""
 
 
 class UnsupportedError(BifastError, RuntimeError):
-    """A file newer than this reader, or an instruction set that this CPU lacks."""
+    """A file newer than this reader, an instruction set that this CPU lacks, a missing package."""
