@@ -8,6 +8,7 @@
 # Python, TORCH=no leaves PyTorch out of `make test` (the tests that need it are skipped).
 PYTHON ?= python3
 TORCH ?= yes
+MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
