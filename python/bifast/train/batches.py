@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bifast.train.data.features import Split
 
 
-def epoch_order(split: Split, batch: int, seed: int, epoch: int) -> list[np.ndarray]:
+def epoch_order(split: Split, batch: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
     """Draw one epoch.
 
     Parameters
@@ -40,10 +42,37 @@ def epoch_order(split: Split, batch: int, seed: int, epoch: int) -> list[np.ndar
     return [draws[i * batch : (i + 1) * batch] for i in range(count)]
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One step's clips.
+
+    Attributes
+    ----------
+    features
+        [B, T, M] float32.
+    labels
+        [B] int64.
+    taught
+        The teacher's logits [B, K], or None.
+    """
+
+    features: Tensor
+    labels: Tensor
+    taught: Tensor | None
+
+
 def epoch_batches(
-    split: Split, batch: int, seed: int, epoch: int
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (features [B, T, M] float32, labels [B] int64) of one epoch."""
+    split: Split,
+    batch: int,
+    seed: int,
+    epoch: int,
+    taught: NDArray[np.float32] | None = None,
+) -> Iterator[Batch]:
+    """Yield the batches of one epoch; `taught` are the teacher's logits [N, V, K], or None."""
     for draws in epoch_order(split, batch, seed, epoch):
-        features = split.features[draws[:, 0], draws[:, 1]].astype(np.float32)
-        yield torch.from_numpy(features), torch.from_numpy(split.labels[draws[:, 0]])
+        clips, variants = draws[:, 0], draws[:, 1]
+        yield Batch(
+            features=torch.from_numpy(split.features[clips, variants].astype(np.float32)),
+            labels=torch.from_numpy(split.labels[clips]),
+            taught=None if taught is None else torch.from_numpy(taught[clips, variants]),
+        )

@@ -37,10 +37,10 @@ def calibrate(net: KeywordNet, split: Split, *, batch: int = 256, steps: int = 8
         norm.var.fill_(1.0)
         norm.count.zero_()
     batch = min(batch, int(split.repeats.sum()))
-    for step, (features, _) in enumerate(epoch_batches(split, batch, 0, 0)):
+    for step, drawn in enumerate(epoch_batches(split, batch, 0, 0)):
         if step == steps:
             break
-        stream = net.features(features)
+        stream = net.features(drawn.features)
         for depth in range(len(net.depths)):
             net.backbone(stream, depth)
     for norm in norms:

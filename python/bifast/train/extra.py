@@ -10,7 +10,10 @@ PACKAGES = ("torch", "soundfile", "soxr", "rich", "matplotlib")
 
 
 def require() -> None:
-    """Raise `UnsupportedError` that names the missing packages, if any is."""
+    """Raise `UnsupportedError` that names the missing packages, if any is.
+
+    The same for `train`, `eval` and `export`: tasks and reports lie beside the nets.
+    """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise UnsupportedError(

@@ -8,27 +8,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bifast.train.batches import epoch_batches
-from bifast.train.build import FRONTEND, build_net, load_net
+from bifast.train.build import FRONTEND, build_net
 from bifast.train.calibrate import calibrate
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from bifast.train.data import TASKS, DataFolder
 from bifast.train.data.features import Split, load_split
 from bifast.train.data.task import Task
 from bifast.train.nets import KeywordNet
-from bifast.train.objective import batch_loss, freeze
+from bifast.train.objective import batch_loss
+from bifast.train.optimizer import make_optimizer
 from bifast.train.recipe import Recipe
 from bifast.train.run import draw_curves, write_config, write_json, write_metrics
 from bifast.train.sanity import check_recipe, check_split
 from bifast.train.schedule import rate_at
 from bifast.train.scoring import accuracies
+from bifast.train.teach import load_teacher, teacher_scores
 from bifast.train.watch import Watcher
 
 
 class TrainingDivergedError(RuntimeError):
     """The loss is not finite: names the step and the last good checkpoint."""
+
+
+@dataclass
+class _Lesson:
+    split: Split
+    teacher: KeywordNet | None
+    taught: NDArray[np.float32] | None
 
 
 @dataclass
@@ -75,7 +86,8 @@ def train(
     """
     check_recipe(recipe)
     task = TASKS[recipe.data.task]
-    teacher = _load_teacher(recipe, task, out)
+    wanted = recipe.distill.teacher
+    teacher = load_teacher(wanted, task, out) if wanted else None
     splits = load_splits(recipe, task, data, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
     for name in ("validation", "testing"):
@@ -83,10 +95,13 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     state = _start(recipe, task, out, resume)
     write_config(out, recipe, {name: s.labels.size for name, s in splits.items()})
+    lesson = _Lesson(splits["training"], teacher, None)
+    if teacher is not None and recipe.distill.logits:
+        lesson.taught = teacher_scores(teacher, lesson.split, watcher)
     steps = int(splits["training"].repeats.sum()) // recipe.optim.batch
     watcher.start(steps * recipe.optim.epochs, steps * state.epoch)
     while state.epoch < recipe.optim.epochs:
-        loss = _run_epoch(recipe, state, splits["training"], teacher, steps, out, watcher)
+        loss = _run_epoch(recipe, state, lesson, steps, out, watcher)
         state.epoch += 1
         scores = accuracies(state.net, splits["validation"])
         row = {"epoch": state.epoch, "loss": loss}
@@ -114,38 +129,10 @@ def load_splits(
     return splits
 
 
-def _load_teacher(recipe: Recipe, task: Task, out: Path) -> KeywordNet | None:
-    wanted = recipe.distill.teacher
-    if not wanted:
-        return None
-    path = Path(wanted) if "/" in wanted else out.parent / wanted
-    try:
-        net, _, state = load_net(path)
-    except FileNotFoundError:
-        raise FileNotFoundError(
-            f"no teacher in {path}; train it first: bifast train {path.name} --out {path}"
-        ) from None
-    if not state["finished"]:
-        raise CheckpointError(f"the teacher in {path} has not finished its training")
-    if tuple(state["labels"]) != task.labels:
-        raise CheckpointError(f"the teacher in {path} has other labels than task {task.name}")
-    return freeze(net)
-
-
 def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
     torch.manual_seed(recipe.seed)
     net = build_net(recipe, len(task.labels))
-    # Weight decay is for matrices: it would pull scales, slopes and biases to zero.
-    matrices = [p for p in net.parameters() if p.dim() > 1]
-    others = [p for p in net.parameters() if p.dim() <= 1]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": recipe.optim.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ],
-        lr=recipe.optim.lr,
-        fused=True,
-    )
+    optimizer = make_optimizer(net, recipe.optim)
     last = out / "last.pt"
     if not (resume and last.exists()):
         return _State(net, optimizer, 0, [])
@@ -162,8 +149,7 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
 def _run_epoch(
     recipe: Recipe,
     state: _State,
-    split: Split,
-    teacher: KeywordNet | None,
+    lesson: _Lesson,
     steps: int,
     out: Path,
     watcher: Watcher,
@@ -173,14 +159,14 @@ def _run_epoch(
     torch.manual_seed(recipe.seed * 100_003 + state.epoch + 1)
     net.train()
     total, smooth = 0.0, [0.0] * (1 + len(net.depths))
-    for number, (features, labels) in enumerate(
-        epoch_batches(split, optim.batch, recipe.seed, state.epoch)
+    for number, batch in enumerate(
+        epoch_batches(lesson.split, optim.batch, recipe.seed, state.epoch, lesson.taught)
     ):
         step = state.epoch * steps + number
         factor = rate_at(step, steps * optim.epochs, round(steps * optim.warmup))
         for group in state.optimizer.param_groups:
-            group["lr"] = optim.lr * factor
-        loss, hits = batch_loss(net, features, labels, optim, recipe.distill, teacher)
+            group["lr"] = group["base"] * factor
+        loss, hits = batch_loss(net, batch, optim, recipe.distill, lesson.teacher)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingDivergedError(

@@ -6,26 +6,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bifast.train.batches import Batch
 from bifast.train.losses import emphasise, hed_loss, logit_loss
 from bifast.train.nets.base import KeywordNet
 from bifast.train.recipe import Distill, Optim
 
 
-def freeze(teacher: KeywordNet) -> KeywordNet:
-    """Put a teacher in evaluation mode and stop its gradients; returns it."""
-    teacher.eval()
-    for parameter in teacher.parameters():
-        parameter.requires_grad_(False)
-    return teacher
-
-
 def batch_loss(
     net: KeywordNet,
-    features: Tensor,
-    labels: Tensor,
+    batch: Batch,
     optim: Optim,
     distill: Distill,
-    teacher: KeywordNet | None,
+    teacher: KeywordNet | None = None,
 ) -> tuple[Tensor, list[float]]:
     """Compute the loss.
 
@@ -33,12 +25,12 @@ def batch_loss(
     ----------
     net
         In training mode.
-    features, labels
-        [B, T, M] and [B].
+    batch
+        Clips, with the teacher's logits if `distill.logits` is not zero.
     optim, distill
         Weights of the depths and of the parts.
     teacher
-        Frozen, full precision; None without distillation.
+        Frozen, full precision; needed where `distill.hed` is not zero.
 
     Returns
     -------
@@ -48,27 +40,24 @@ def batch_loss(
     accuracies
         Of this batch at each depth.
     """
-    taught: Tensor | None = None
-    emphasised: dict[int, Tensor] = {}
-    if teacher is not None:
-        with torch.no_grad():
-            taught, outputs = teacher.backbone(teacher.features(features), 0)
-            if distill.hed:
-                emphasised = {
-                    block: emphasise(out, per_sample=distill.per_sample)
-                    for block, out in outputs.items()
-                }
-    stream = net.features(features)
-    total = features.new_zeros(())
+    emphasised = _teacher_features(teacher, batch, distill) if teacher and distill.hed else {}
+    stream = net.features(batch.features)
+    total = batch.features.new_zeros(())
     hits = []
     for depth in range(len(net.depths)):
         logits, blocks = net.backbone(stream, depth)
-        loss = functional.cross_entropy(logits, labels, label_smoothing=optim.smoothing)
-        if taught is not None and distill.logits:
-            softened = logit_loss(logits, taught, distill.temperature)
+        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=optim.smoothing)
+        if batch.taught is not None and distill.logits:
+            softened = logit_loss(logits, batch.taught, distill.temperature)
             loss = (1 - distill.logits) * loss + distill.logits * softened
         if emphasised:
             loss = loss + distill.hed * hed_loss(blocks, emphasised, per_sample=distill.per_sample)
         total = total + optim.depth_weights[depth] * loss
-        hits.append(float((logits.detach().argmax(1) == labels).float().mean()))
+        hits.append(float((logits.detach().argmax(1) == batch.labels).float().mean()))
     return total, hits
+
+
+@torch.no_grad()
+def _teacher_features(teacher: KeywordNet, batch: Batch, distill: Distill) -> dict[int, Tensor]:
+    _, outputs = teacher.backbone(teacher.features(batch.features), 0)
+    return {block: emphasise(out, per_sample=distill.per_sample) for block, out in outputs.items()}

@@ -35,6 +35,8 @@ class Optim:
         Passes over the training split; clips a step.
     lr, weight_decay
         Of AdamW; the rate rises over `warmup` epochs and falls to zero with a cosine.
+    real_lr
+        Factor on the rate of the real weights (first and last layer) of a binary net.
     clip
         Largest norm of the gradient.
     smoothing
@@ -46,6 +48,7 @@ class Optim:
     epochs: int = 30
     batch: int = 128
     lr: float = 2e-3
+    real_lr: float = 0.3
     weight_decay: float = 0.0
     warmup: float = 1.0
     clip: float = 1.0

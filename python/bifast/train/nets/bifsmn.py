@@ -16,6 +16,10 @@ WIDTH = 128
 HIDDEN = 256
 STEM = (16, 32)
 TAPS = (2, 2)
+# First weight of the batch norms that feed the residual stream. At 1 the stream grows to a deviation
+# of 2.6 over the blocks, outside +-1, where sign has no gradient: 120 steps of commands8 reach 36 %
+# right in training, 46 % at 0.4 and 50 % at 0.2 (with twice the rate).
+RESIDUAL_GAIN = 0.2
 
 
 def kept_blocks(depth: int) -> tuple[int, ...]:
@@ -40,7 +44,7 @@ class Block(nn.Module):
             WIDTH,
             *TAPS,
             binarizer=spec.binarizer,
-            norm=DepthNorm(WIDTH, n),
+            norm=DepthNorm(WIDTH, n, gain=RESIDUAL_GAIN),
             act=slopes(WIDTH),
         )
         self.expand = Dense(
@@ -54,7 +58,7 @@ class Block(nn.Module):
             HIDDEN,
             WIDTH,
             binarizer=spec.binarizer,
-            norm=DepthNorm(WIDTH, n, private=True),
+            norm=DepthNorm(WIDTH, n, private=True, gain=RESIDUAL_GAIN),
             act=slopes(WIDTH, n),
         )
         self.dropout = spec.dropout

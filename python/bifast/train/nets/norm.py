@@ -25,6 +25,8 @@ class DepthNorm(nn.Module):
         Number of depths.
     private
         True gives each depth its own weight and bias.
+    gain
+        The weights' first value.
     """
 
     eps = 1e-5
@@ -32,11 +34,13 @@ class DepthNorm(nn.Module):
     var: Tensor
     count: Tensor
 
-    def __init__(self, channels: int, n_depths: int, *, private: bool = False) -> None:
+    def __init__(
+        self, channels: int, n_depths: int, *, private: bool = False, gain: float = 1.0
+    ) -> None:
         super().__init__()
         sets = n_depths if private else 1
         self.private = private
-        self.weight = nn.ParameterList([torch.ones(channels) for _ in range(sets)])
+        self.weight = nn.ParameterList([torch.full((channels,), gain) for _ in range(sets)])
         self.bias = nn.ParameterList([torch.zeros(channels) for _ in range(sets)])
         self.register_buffer("mean", torch.zeros(n_depths, channels))
         self.register_buffer("var", torch.ones(n_depths, channels))

@@ -1,0 +1,136 @@
+"""`bifast eval`: accuracy of a model on real recordings, by the engine (extra `train`)."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import bifast
+from bifast.cli import options
+from bifast.cli.table import format_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_EPILOG = """\
+examples:
+  bifast eval bifsmn DIR                     every depth on the official test split
+  bifast eval my.bifast --data DIR --json    one JSON object
+  bifast eval bifsmn --split extra           other sounds: sentences, noise
+  bifast eval bifsmn --plot confusion.png    a picture of the confusions
+
+exit codes: 0; 2 the model or the data cannot be used.
+"""
+
+
+def register(commands: options.Subparsers) -> None:
+    """Add the command to the parser."""
+    parser = options.add_command(
+        commands, "eval", "measure a model's accuracy on recordings, by the engine", _EPILOG
+    )
+    parser.add_argument("model", nargs="?", default=bifast.DEFAULT_MODEL, help="a name or a file")
+    parser.add_argument("folder", nargs="?", metavar="DATA", help="data folder, same as --data")
+    parser.add_argument("--data", metavar="DIR", help="data folder (default: BIFAST_DATA)")
+    parser.add_argument("--task", help="name of the task (default: what the card says)")
+    parser.add_argument("--split", default="testing", help="split (default: %(default)s)")
+    parser.add_argument("--depth", help="only the confusions of this depth in the picture")
+    parser.add_argument("--isa", metavar="NAME", help="instruction set (default: the best)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--plot", metavar="PNG", help="draw the confusion matrix")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print."""
+    from bifast.train import extra
+
+    extra.require()
+    from bifast.train.data import TASKS, DataFolder, find_data
+    from bifast.train.data.task import SPLITS
+    from bifast.train.measure import measure, summary
+    from bifast.train.registry import nearest
+    from bifast.train.watch import BarWatcher
+
+    if args.split not in SPLITS:
+        raise ValueError(f"unknown split {args.split!r}; {nearest(args.split, list(SPLITS))}")
+    model = bifast.Model.load(args.model, isa=args.isa)
+    task = TASKS[args.task or str(model.card.get("task", ""))]
+    folder = DataFolder(find_data(args.folder or args.data))
+    with BarWatcher() as watcher:
+        measured = measure(model, task, folder, args.split, watcher.track)
+    told = {"model": str(args.model), "task": task.name, "split": args.split, "isa": model.isa}
+    told |= summary(measured)
+    depth = args.depth or model.depths[0]
+    if args.plot:
+        if depth not in measured.reports:
+            raise ValueError(f"unknown depth {depth!r}; {nearest(depth, list(model.depths))}")
+        _plot(measured.reports[depth].confusion, task.labels, f"{args.model}, {depth}", args.plot)
+    print(json.dumps(told) if args.json else _text(told))
+    return 0
+
+
+def _text(told: dict[str, Any]) -> str:
+    depths = told["depths"]
+    header = [
+        "depth",
+        "accuracy %",
+        "keywords %",
+        "unknown %",
+        "silence %",
+        "accepted %",
+        "ms/clip",
+    ]
+    rows = []
+    for name, d in depths.items():
+        recall = d["recall"]
+        cells = [
+            d["accuracy"],
+            d["keyword_recall"],
+            recall.get("unknown"),
+            recall.get("silence"),
+            d.get("unknown_accepted_at_95_recall"),
+        ]
+        shown = ["-" if cell is None else f"{cell:.2f}" for cell in cells]
+        rows.append([name, *shown, f"{d['milliseconds']:.3f}"])
+    first = next(iter(depths.values()))
+    words = [[n, f"{v:.1f}"] for n, v in first["recall"].items()]
+    groups = [[n, str(g["clips"]), f"{g['right']:.1f}"] for n, g in first["groups"].items()]
+    title = f"{told['model']}: task {told['task']}, {told['split']}, {told['clips']} clips"
+    parts = [
+        f"{title}, {told['isa']}",
+        format_table(header, rows, "lrrrrrr"),
+        "accepted: unknown sounds taken for a command where 95 % of the commands are right.",
+        format_table(["class", "recall %"], words, "lr"),
+        format_table(["sound", "clips", "right %"], groups, "lrr"),
+    ]
+    if told["broken"]:
+        parts.append(
+            f"left out {len(told['broken'])} broken clips: {', '.join(told['broken'][:5])}"
+        )
+    return "\n\n".join(parts)
+
+
+def _plot(confusion: NDArray[Any], labels: tuple[str, ...], title: str, path: str) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    from bifast.train.checkpoint import write_atomic
+
+    shares = confusion / confusion.sum(1, keepdims=True).clip(min=1)
+    figure, axes = pyplot.subplots(figsize=(7, 6))
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set(xlabel="recognised", ylabel="spoken", title=title)
+    for row, counts in enumerate(confusion):
+        for column, count in enumerate(counts):
+            if count:
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                axes.text(column, row, str(count), ha="center", va="center", color=colour, size=7)
+    figure.tight_layout()
+    write_atomic(Path(path), lambda beside: figure.savefig(beside, dpi=120))
+    pyplot.close(figure)

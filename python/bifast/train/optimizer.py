@@ -1,0 +1,39 @@
+"""AdamW with groups: latent binary weights, real weights, and everything else."""
+
+from __future__ import annotations
+
+import torch
+
+from bifast.train.nets import KeywordNet
+from bifast.train.nets.layer import Layer
+from bifast.train.recipe import Optim
+
+
+def make_optimizer(net: KeywordNet, optim: Optim) -> torch.optim.Optimizer:
+    """Return AdamW; every group has its own rate under `base`, which the schedule multiplies.
+
+    Real weights of a binary net are few and each step moves them by the whole rate, whatever the
+    gradient's size; with a thousand inputs at the rate of the latent weights the scores jump by
+    several units a step, so they get `real_lr` times it. Weight decay is for weights alone: it
+    would pull scales, slopes and biases to zero.
+    """
+    layers = [m for m in net.modules() if isinstance(m, Layer)]
+    real = [layer.weight for layer in layers if not layer.binarizer.binary]
+    latent = [layer.weight for layer in layers if layer.binarizer.binary]
+    weights = {id(p) for p in real + latent}
+    others = [p for p in net.parameters() if id(p) not in weights]
+    # A net of real weights alone is an ordinary net: one rate.
+    factor = optim.real_lr if latent else 1.0
+    groups = [
+        (latent, optim.lr, optim.weight_decay),
+        (real, optim.lr * factor, optim.weight_decay),
+        (others, optim.lr, 0.0),
+    ]
+    return torch.optim.AdamW(
+        [
+            {"params": params, "lr": rate, "base": rate, "weight_decay": decay}
+            for params, rate, decay in groups
+            if params
+        ],
+        fused=True,
+    )

@@ -1,0 +1,66 @@
+"""The teacher: found beside the run, frozen, and its answers to every clip computed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bifast.train.build import load_net
+from bifast.train.checkpoint import CheckpointError
+from bifast.train.data.features import Split
+from bifast.train.data.task import Task
+from bifast.train.nets import KeywordNet
+from bifast.train.watch import Watcher
+
+_BATCH = 256
+
+
+def freeze(teacher: KeywordNet) -> KeywordNet:
+    """Put a teacher in evaluation mode and stop its gradients; returns it."""
+    teacher.eval()
+    for parameter in teacher.parameters():
+        parameter.requires_grad_(False)
+    return teacher
+
+
+def load_teacher(wanted: str, task: Task, out: Path) -> KeywordNet:
+    """Find the finished run called `wanted` beside the run folder `out`, or at a path.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; says how to train it.
+    CheckpointError
+        If it is not finished, or has other labels than the task.
+    """
+    path = Path(wanted) if "/" in wanted else out.parent / wanted
+    try:
+        net, _, state = load_net(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"no teacher in {path}; train it first: bifast train {path.name} --out {path}"
+        ) from None
+    if not state["finished"]:
+        raise CheckpointError(f"the teacher in {path} has not finished its training")
+    if tuple(state["labels"]) != task.labels:
+        raise CheckpointError(f"the teacher in {path} has other labels than task {task.name}")
+    return freeze(net)
+
+
+@torch.no_grad()
+def teacher_scores(teacher: KeywordNet, split: Split, watcher: Watcher) -> NDArray[np.float32]:
+    """Return the teacher's logits [N, V, K] of every variant of every clip.
+
+    The variants are fixed, so answering once costs less than one epoch in ten, where a teacher in
+    the loop costs a fifth of every epoch.
+    """
+    count, variants = split.features.shape[:2]
+    flat = split.features.reshape(count * variants, *split.features.shape[2:])
+    out = np.empty((count * variants, teacher.classes), np.float32)
+    for start in watcher.track(range(0, flat.shape[0], _BATCH), "teacher"):
+        features = torch.from_numpy(flat[start : start + _BATCH].astype(np.float32))
+        out[start : start + _BATCH] = teacher(features).numpy()
+    return out.reshape(count, variants, teacher.classes)
