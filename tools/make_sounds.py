@@ -1,6 +1,7 @@
-"""Make the sounds of `bifast demo` with the speech synthesizers espeak-ng and flite.
+"""Make the sounds of `bifast demo` with the speech synthesizers festival, flite and espeak-ng.
 
-    python tools/make_sounds.py [DIR]       needs espeak-ng, flite and the package soxr
+    apt-get install festival festvox-us-slt-hts flite espeak-ng
+    python tools/make_sounds.py [DIR]       needs the package soxr too
 
 Each clip is one word, one second, 16 kHz mono int16, centred, over the noise of a quiet room; the name
 says the word and the voice. `sentence.wav` has all the words with pauses between them, for a scan.
@@ -27,19 +28,36 @@ SENTENCE_GAP = 0.4  # seconds between the words of the sentence
 
 @dataclass(frozen=True)
 class Voice:
-    """A synthesizer's voice: the command that writes `{word}` to `{out}`, and its peak level in dBFS."""
+    """A synthesizer's voice.
+
+    Parameters
+    ----------
+    name
+        Goes into the file's name.
+    command
+        Reads a word from standard input or the argument `{word}` and writes `{out}`.
+    peak_db
+        Level of the loudest sample, dBFS.
+    words
+        What it says.
+    """
 
     name: str
     command: tuple[str, ...]
     peak_db: float
+    words: tuple[str, ...] = WORDS
 
 
-# Training uses none of these voices.
+# Training uses none of these voices. slt and rms are made from recordings of a woman and a man; espeak-ng
+# computes its voices from formants: further from people, so few of them. One word alone is spoken slower
+# than flite does it by itself.
+SLT = ("text2wave", "-eval", "(voice_cmu_us_slt_arctic_hts)", "-o", "{out}")
+RMS = ("flite", "-voice", "rms", "--setf", "duration_stretch=1.2", "-t", "{word}", "-o", "{out}")
 VOICES = (
-    Voice("slt", ("flite", "-voice", "slt", "-t", "{word}", "-o", "{out}"), -3.0),
-    Voice("rms", ("flite", "-voice", "rms", "-t", "{word}", "-o", "{out}"), -4.5),
-    Voice("rp", ("espeak-ng", "-v", "en-gb-x-rp", "-s", "140", "-w", "{out}", "{word}"), -6.0),
-    Voice("f3", ("espeak-ng", "-v", "en-us+f3", "-s", "150", "-w", "{out}", "{word}"), -9.0),
+    Voice("slt", SLT, -3.0),
+    Voice("rms", RMS, -4.5),
+    Voice("rp", ("espeak-ng", "-v", "en-gb-x-rp", "-w", "{out}", "{word}"), -6.0, ("yes", "stop")),
+    Voice("f3", ("espeak-ng", "-v", "en-us+f3", "-w", "{out}", "{word}"), -9.0, ("no", "down")),
 )
 
 
@@ -47,7 +65,8 @@ def speak(voice: Voice, word: str) -> NDArray[np.float64]:
     """Return the spoken word, [S] at 16 kHz, trimmed to what is louder than 40 dB under its peak."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "word.wav"
-        subprocess.run([part.format(word=word, out=path) for part in voice.command], check=True)
+        command = [part.format(word=word, out=path) for part in voice.command]
+        subprocess.run(command, input=word.encode(), check=True)
         with wave.open(str(path)) as file:
             rate = file.getframerate()
             pcm = np.frombuffer(file.readframes(file.getnframes()), "<i2")
@@ -78,17 +97,16 @@ def centred(sound: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def main() -> None:
-    """Make every sound; two voices say each word."""
+    """Make every sound."""
     default = Path(__file__).resolve().parent.parent / "python" / "bifast" / "sounds"
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     rng = np.random.default_rng(4)
-    gap = np.zeros(round(SENTENCE_GAP * RATE))
-    sentence = [gap]
-    for index, word in enumerate(WORDS):
-        for voice in VOICES[index % 2 :: 2]:
+    for voice in VOICES:
+        for word in voice.words:
             save(folder / f"{word}-{voice.name}.wav", centred(speak(voice, word)), rng)
-        sentence += [speak(VOICES[0], word), gap]
-    save(folder / "sentence.wav", np.concatenate(sentence), rng)
+    gap = np.zeros(round(SENTENCE_GAP * RATE))
+    spoken = [part for word in WORDS for part in (speak(VOICES[0], word), gap)]
+    save(folder / "sentence.wav", np.concatenate([gap, *spoken]), rng)
 
 
 if __name__ == "__main__":
