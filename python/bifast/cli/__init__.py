@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 import bifast
-from bifast.cli import demo, doctor, info, inspect, run
+from bifast.cli import demo, doctor, evaluate, export, info, inspect, run, train
 
-COMMANDS = (run, demo, info, inspect, doctor)
+COMMANDS = (run, demo, info, inspect, doctor, train, export, evaluate)
 
 _EPILOG = """\
 examples:
