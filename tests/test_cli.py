@@ -263,6 +263,7 @@ def test_inspect_shows_every_layer(model: str, capsys: pytest.CaptureFixture[str
     text = capsys.readouterr().out
     assert all(op.name in text for op in file.ops)
     assert "1-bit weights" in text
+    assert "1-bit layers   26 of 28" in text
 
 
 @pytest.mark.parametrize("name", bifast.models())

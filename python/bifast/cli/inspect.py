@@ -17,7 +17,7 @@ from bifast.format import ModelFile, Op, Tensor
 _EPILOG = """\
 Each line is a layer: its output (time x mel band x channels), its weights, how many different values the
 weights of one output channel take at most (2 is truly 1-bit), their bytes, its output stage, and the
-depths that run it.
+depths that run it. A layer with other tables at other depths has a line for each; its weights are shared.
 
 examples:
   bifast inspect bifsmn
@@ -32,7 +32,11 @@ _WEIGHTS_PER_ROW = (
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer as shown; `values` is the most different weight values in one output channel."""
+    """One layer as shown.
+
+    `values` is the most different weight values in one output channel; `shares_weights` says that an
+    earlier layer, run at other depths, has the same weights.
+    """
 
     name: str
     kind: str
@@ -40,6 +44,7 @@ class Layer:
     weights: tuple[int, int] | None
     dtype: str | None
     values: int | None
+    shares_weights: bool
     weight_bytes: int
     table_bytes: int
     stage: str
@@ -63,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the layers, the totals and the card."""
     model = bifast.Model.load(args.model)
     file = ModelFile.from_bytes(model.to_bytes())
-    layers = [describe_layer(file, op) for op in file.ops]
+    layers = [describe_layer(file, index) for index in range(len(file.ops))]
     totals = summarise(file, model)
     if args.json:
         report = {
@@ -82,8 +87,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def describe_layer(file: ModelFile, op: Op) -> Layer:
+def describe_layer(file: ModelFile, index: int) -> Layer:
     """Collect what is shown of one layer; the values of its weights are counted, not assumed."""
+    op = file.ops[index]
     weights = None if op.weights is None else file.tensors[op.weights]
     output = op.out_f32 if op.out_f32 is not None else op.out_bits
     assert output is not None  # the reader refuses a layer without an output
@@ -95,6 +101,8 @@ def describe_layer(file: ModelFile, op: Op) -> Layer:
         weights=None if weights is None else (weights.rows, weights.cols),
         dtype=None if weights is None else weights.dtype,
         values=None if weights is None else _values_per_channel(op.code, weights),
+        shares_weights=weights is not None
+        and any(op.weights == earlier.weights for earlier in file.ops[:index]),
         weight_bytes=0 if weights is None else tensor_bytes(weights),
         table_bytes=sum(tensor_bytes(file.tensors[i]) for i in tables),
         stage=_stage(op),
@@ -168,7 +176,7 @@ def _layer_table(layers: list[Layer], depths: tuple[str, ...]) -> str:
             layer.dtype or "",
             "" if layer.values is None else str(layer.values),
             "" if layer.dtype is None else ("yes" if layer.is_one_bit else "no"),
-            f"{layer.weight_bytes:,}",
+            "shared" if layer.shares_weights else f"{layer.weight_bytes:,}",
             f"{layer.table_bytes:,}",
             layer.stage,
             "all" if layer.depths == depths else ",".join(layer.depths),
@@ -180,7 +188,7 @@ def _layer_table(layers: list[Layer], depths: tuple[str, ...]) -> str:
 
 def _total_lines(file: ModelFile, layers: list[Layer], totals: dict[str, Any]) -> list[str]:
     """Return the totals as lines of text."""
-    weighted = [layer for layer in layers if layer.dtype is not None]
+    weighted = [layer for layer in layers if layer.dtype is not None and not layer.shares_weights]
     one_bit = sum(layer.is_one_bit for layer in weighted)
     bits, floats = totals["one_bit_weights"], totals["float_weights"]
     share = 100 * bits / max(1, bits + floats)
