@@ -143,11 +143,11 @@ def elementwise(model: ModelFile, op: Op, x: Array) -> Array:
 
 
 def average_pool(model: ModelFile, op: Op, x: Array) -> Array:
-    """Mean over positions: the sum in order, times the float32 nearest to 1 / positions."""
+    """Mean over positions: the sum in order from 0, times the float32 quotient 1 / positions."""
     total = np.zeros(x.shape[2], np.float32)
     for position in x.reshape(-1, x.shape[2]):
         total = total + position
-    return (total * np.float32(1.0 / (x.shape[0] * x.shape[1])))[None, None]
+    return (total * (np.float32(1) / np.float32(x.shape[0] * x.shape[1])))[None, None]
 
 
 SUMS: dict[str, Callable[[ModelFile, Op, Array], Array]] = {
