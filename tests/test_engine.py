@@ -136,7 +136,7 @@ def test_binary_conv2d_equals_oracle(case: str, stage: str, isa: str) -> None:
 
 @pytest.mark.parametrize("stage", ["affine", "threshold"])
 @pytest.mark.parametrize("c_in", SIZES)
-@pytest.mark.parametrize("c_out", [1, 33, 64, 65, 129, 192])
+@pytest.mark.parametrize("c_out", [1, 65, 192])
 def test_binary_dense_equals_oracle_at_odd_widths(
     c_in: int, c_out: int, stage: str, isa: str
 ) -> None:
@@ -144,8 +144,8 @@ def test_binary_dense_equals_oracle_at_odd_widths(
     assert_equals_oracle(model, isa)
 
 
-@pytest.mark.parametrize("stage", [*AFFINE_STAGES, "threshold"])
-@pytest.mark.parametrize("channels", [1, 8, 63, 64, 65, 127, 128, 129, 190, 256])
+@pytest.mark.parametrize("stage", ["affine", "bits", "threshold"])
+@pytest.mark.parametrize("channels", [1, 8, 63, 65, 128, 190])
 @pytest.mark.parametrize(
     ("taps", "pad", "dilation"),
     [(1, 0, 1), (5, 2, 1), (4, 3, 1), (3, 4, 4), (29, 14, 1), (57, 20, 1), (255, 100, 1)],
