@@ -3,11 +3,10 @@
 #include "format.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 #include <set>
-#include <type_traits>
 
+#include "byte_checks.h"
 #include "error.h"
 
 namespace bifast {
@@ -20,104 +19,6 @@ constexpr size_t kBufferBytes = 16, kTensorBytes = 32, kOpBytes = 128, kOpNameBy
 constexpr size_t kMaxFileBytes = size_t{256} << 20;
 constexpr size_t kMaxCardBytes = size_t{1} << 20;
 constexpr uint32_t kMaxRecords = 4096, kMaxDepths = 32, kMaxDimension = 65535;
-
-uint32_t crc32(const uint8_t* bytes, size_t n_bytes) {
-  static const auto table = [] {
-    std::array<uint32_t, 256> t{};
-    for (uint32_t i = 0; i < 256; ++i) {
-      uint32_t c = i;
-      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0xEDB88320u : 0u);
-      t[i] = c;
-    }
-    return t;
-  }();
-  uint32_t c = 0xFFFFFFFFu;
-  for (size_t i = 0; i < n_bytes; ++i) c = (c >> 8) ^ table[(c ^ bytes[i]) & 0xFF];
-  return ~c;
-}
-
-// A range of the file being read field by field; running past its end is an error.
-class Fields {
- public:
-  Fields(const uint8_t* bytes, size_t n_bytes, std::string what)
-      : bytes_(bytes), left_(n_bytes), what_(std::move(what)) {}
-
-  template <typename T>
-  T take() {
-    static_assert(std::is_arithmetic_v<T>);
-    T value;
-    std::memcpy(&value, take_bytes(sizeof(T)), sizeof(T));  // the targets are little-endian
-    return value;
-  }
-  uint32_t u32() { return take<uint32_t>(); }
-  const uint8_t* take_bytes(size_t n) {
-    if (n > left_) fail_format(what_ + ": ends too early");
-    const uint8_t* at = bytes_;
-    bytes_ += n;
-    left_ -= n;
-    return at;
-  }
-  void take_zeros(size_t n) {
-    const uint8_t* at = take_bytes(n);
-    if (std::any_of(at, at + n, [](uint8_t b) { return b != 0; })) {
-      fail_format(what_ + ": reserved bytes are not zero");
-    }
-  }
-  void expect_end() const {
-    if (left_ != 0) fail_format(what_ + ": " + std::to_string(left_) + " bytes too many");
-  }
-
- private:
-  const uint8_t* bytes_;
-  size_t left_;
-  std::string what_;
-};
-
-struct Range {
-  size_t begin, end;
-};
-
-// Ranges of [begin, end) must not overlap, and what lies between them is zero.
-void check_ranges(const uint8_t* bytes, std::vector<Range> ranges, size_t begin, size_t end,
-                  const std::string& what) {
-  std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
-  const auto expect_zeros = [&](size_t from, size_t to) {
-    if (std::any_of(bytes + from, bytes + to, [](uint8_t b) { return b != 0; })) {
-      fail_format(what + ": bytes that belong to nothing are not zero");
-    }
-  };
-  size_t at = begin;
-  for (const Range& r : ranges) {
-    if (r.begin < at) fail_format(what + " overlap");
-    expect_zeros(at, r.begin);
-    at = r.end;
-  }
-  expect_zeros(at, end);
-}
-
-bool is_utf8(const uint8_t* s, size_t n) {
-  for (size_t i = 0; i < n;) {
-    const uint8_t lead = s[i];
-    const size_t extra = lead < 0x80                   ? 0
-                         : lead >= 0xC2 && lead < 0xE0 ? 1
-                         : (lead & 0xF0) == 0xE0       ? 2
-                         : lead >= 0xF0 && lead < 0xF5 ? 3
-                                                       : 4;
-    if (extra == 4 || extra >= n - i) return false;
-    for (size_t k = 1; k <= extra; ++k) {
-      if ((s[i + k] & 0xC0) != 0x80) return false;
-    }
-    // Overlong forms, surrogates, and what lies past U+10FFFF.
-    if (lead == 0xE0 && s[i + 1] < 0xA0) return false;
-    if (lead == 0xED && s[i + 1] > 0x9F) return false;
-    if (lead == 0xF0 && s[i + 1] < 0x90) return false;
-    if (lead == 0xF4 && s[i + 1] > 0x8F) return false;
-    i += extra + 1;
-  }
-  return true;
-}
 
 struct Section {
   uint32_t count;

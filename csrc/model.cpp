@@ -105,10 +105,11 @@ void Model::check_flow(const ModelFile& file) const {
 void Model::build_layers(const ModelFile& file) {
   uint64_t work = 0;
   size_t table_bytes = 0;
+  PanelCache panels;
   for (const OpSpec& spec : file.ops) {
     if (spec.input == kNone) fail_format(spec.name + ": has no input");
     layers_.push_back({spec.name, spec.depth_mask, spec.out_f32, spec.out_bits,
-                       make_op({file, spec, kernels_, table_bytes})});
+                       make_op({file, spec, kernels_, table_bytes, panels})});
     work += layers_.back().op->work();
     if (work > kMaxWork) fail_format("more than 2^34 multiply-adds in one run");
   }

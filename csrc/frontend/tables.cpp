@@ -106,8 +106,9 @@ FrontendTableData::FrontendTableData(const bifast_frontend_params& p) {
   for (size_t m = 0; m < p.n_mels; ++m) {
     const double left = band_edge(p, m), center = band_edge(p, m + 1), right = band_edge(p, m + 2);
     uint32_t start = 0, size = 0;
-    for (uint32_t k = 0; k <= p.n_fft / 2; ++k) {
+    for (auto k = static_cast<uint32_t>(left / bin_hz); k <= p.n_fft / 2; ++k) {
       const double f = k * bin_hz;
+      if (f >= right) break;
       const double weight = std::min((f - left) / (center - left), (right - f) / (right - center));
       if (weight <= 0.0) continue;
       if (size == 0) start = k;

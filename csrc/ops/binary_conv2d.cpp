@@ -5,7 +5,6 @@
 // corrected in the base of the sum,
 //   sum = K_existing - 2 (p - ones_missing) = base - 2 p.
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "ops/geometry.h"
@@ -18,8 +17,6 @@ namespace {
 constexpr size_t kRows = 32;
 
 size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
-
-bool bit_at(const uint8_t* row, size_t i) { return (row[i / 8] >> (i % 8) & 1) != 0; }
 
 class BinaryConv2d final : public Op {
  public:
@@ -54,7 +51,7 @@ class BinaryConv2d final : public Op {
       } else {
         for (size_t r = 0; r < rows; ++r) gather(in, first + r, patches + r * depth_bytes_);
       }
-      kernels_.binary_matmul(a, stride, panel_.data(), counts, n_padded, rows, n_padded,
+      kernels_.binary_matmul(a, stride, panel_->data(), counts, n_padded, rows, n_padded,
                              depth_bytes_);
       for (size_t r = 0; r < rows; ++r) {
         stage_.finish_counts(workspace, first + r, geometry_.class_of(first + r),
@@ -74,61 +71,36 @@ class BinaryConv2d final : public Op {
     std::memset(patch + used, 0, depth_bytes_ - used);
   }
 
-  // Packs the panel and returns the bases of the sums.
+  // Makes the panel and returns the bases of the sums.
   CountBases read_weights(const OpInput& input) {
     const BufferSpec& in = input.input();
     input.require(in.is_bits, "expected bits as input");
     input.require(depth_ <= kMaxDepthBits, "more than 65535 products in one sum");
     input.check_work(work());
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", channels_, depth_);
-
-    const size_t n_padded = OutputStage::padded(channels_);
-    input.claim(2 * n_padded * depth_bytes_);               // rows and panel
-    std::vector<uint8_t> rows(n_padded * depth_bytes_, 0);  // taps padded as the activations are
-    for (size_t n = 0; n < channels_; ++n) {
-      const uint8_t* from = weights.data + n * weights.row_bytes();
-      uint8_t* to = rows.data() + n * depth_bytes_;
-      for (size_t tap = 0; tap < geometry_.taps(); ++tap) {
-        if (in.channels % 8 == 0) {  // whole bytes: most of the time of loading a model goes here
-          std::memcpy(to + tap * tap_bytes_, from + tap * (in.channels / 8), in.channels / 8);
-          continue;
-        }
-        for (size_t c = 0; c < in.channels; ++c) {
-          const bool bit = bit_at(from, tap * in.channels + c);
-          to[tap * tap_bytes_ + c / 8] |= static_cast<uint8_t>(bit << (c % 8));
-        }
-      }
-    }
-    pack(rows, n_padded);
-    input.claim(geometry_.n_classes() * channels_ * sizeof(int32_t));
-    return count_bases(rows, in.channels);
+    input.claim(2 * OutputStage::padded(channels_) * depth_bytes_);  // the panel and its making
+    panel_ = input.panels.get(input.spec.weights, weights,
+                              {geometry_.taps(), in.channels, tap_bytes_, depth_bytes_}, kernels_);
+    input.claim((geometry_.n_classes() + geometry_.taps()) * channels_ * sizeof(int32_t));
+    return count_bases(weights, in.channels);
   }
 
-  void pack(const std::vector<uint8_t>& rows, size_t n_padded) {
-    const size_t nr = kernels_.tile_cols, nb = kernels_.tile_bytes, steps = depth_bytes_ / nb;
-    panel_.resize(rows.size());
-    for (size_t n = 0; n < n_padded; ++n) {
-      for (size_t k = 0; k < steps; ++k) {
-        std::memcpy(panel_.data() + ((n / nr * steps + k) * nr + n % nr) * nb,
-                    rows.data() + n * depth_bytes_ + k * nb, nb);
-      }
+  CountBases count_bases(const TensorSpec& weights, size_t in_channels) const {
+    const size_t taps = geometry_.taps();
+    const bool complete = geometry_.y.complete() && geometry_.x.complete();
+    std::vector<int32_t> ones(complete ? 0 : channels_ * taps, 0);  // weight bits under each tap
+    for (size_t i = 0; i < ones.size() * in_channels; ++i) {
+      const size_t n = i / depth_, k = i % depth_;
+      ones[n * taps + k / in_channels] +=
+          weights.data[n * weights.row_bytes() + k / 8] >> (k % 8) & 1;
     }
-  }
-
-  CountBases count_bases(const std::vector<uint8_t>& rows, size_t in_channels) const {
     CountBases counts{depth_, {}};
     for (size_t class_id = 0; class_id < geometry_.n_classes(); ++class_id) {
-      std::vector<int32_t> base(channels_, 0);
-      for (size_t tap = 0; tap < geometry_.taps(); ++tap) {
-        const bool exists = geometry_.tap_exists(class_id, tap);
-        for (size_t n = 0; n < channels_; ++n) {
-          if (exists) {
-            base[n] += static_cast<int32_t>(in_channels);
-            continue;
-          }
-          const uint8_t* w = rows.data() + n * depth_bytes_ + tap * tap_bytes_;
-          for (size_t b = 0; b < tap_bytes_; ++b) base[n] += 2 * std::popcount(w[b]);
-        }
+      std::vector<int32_t> base(channels_, complete ? static_cast<int32_t>(depth_) : 0);
+      for (size_t i = 0; i < ones.size(); ++i) {
+        base[i / taps] += geometry_.tap_exists(class_id, i % taps)
+                              ? static_cast<int32_t>(in_channels)
+                              : 2 * ones[i];
       }
       counts.bases.push_back(std::move(base));
     }
@@ -140,7 +112,7 @@ class BinaryConv2d final : public Op {
   Geometry geometry_;
   size_t channels_, positions_, tap_bytes_, depth_, depth_bytes_;
   bool direct_;  // patches lie in the input as they are needed
-  std::vector<uint8_t> panel_;
+  std::shared_ptr<const Panel> panel_;
   OutputStage stage_;
 };
 

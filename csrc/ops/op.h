@@ -12,6 +12,7 @@
 
 #include "format.h"
 #include "kernels/kernels.h"
+#include "ops/panel.h"
 
 namespace bifast {
 
@@ -37,6 +38,7 @@ struct OpInput {
   const OpSpec& spec;
   const Kernels& kernels;
   size_t& table_bytes;  // of all layers so far
+  PanelCache& panels;
 
   const BufferSpec& input() const { return file.buffers[spec.input]; }
   // The shape of what the layer writes.

@@ -1,0 +1,41 @@
+// 1-bit weights in the order in which the kernels of one instruction set read them.
+#ifndef BIFAST_OPS_PANEL_H_
+#define BIFAST_OPS_PANEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "format.h"
+#include "kernels/kernels.h"
+
+namespace bifast {
+
+// How the patches are laid out that the weights meet: `taps` groups of `tap_bytes`, of which
+// in_channels bits are used, padded to depth_bytes.
+struct PatchLayout {
+  size_t taps, in_channels, tap_bytes, depth_bytes;
+};
+
+using Panel = std::vector<uint8_t>;
+
+// The panels of a model while it is loaded: layers that share weights (the same layer at several
+// depths) share their panel.
+class PanelCache {
+ public:
+  // weights: bits [channels][taps * in_channels]. Channels are padded to a multiple of kColumnBlock
+  // by zeros.
+  std::shared_ptr<const Panel> get(uint32_t tensor_id, const TensorSpec& weights,
+                                   const PatchLayout& layout, const Kernels& kernels);
+
+ private:
+  // The tensor's shape and in_channels determine the rest of the layout.
+  std::map<std::pair<uint32_t, size_t>, std::shared_ptr<const Panel>> panels_;
+};
+
+}  // namespace bifast
+
+#endif  // BIFAST_OPS_PANEL_H_
