@@ -27,7 +27,7 @@ from bifast.train.run import draw_curves, write_config, write_json, write_metric
 from bifast.train.sanity import check_recipe, check_split
 from bifast.train.schedule import rate_at
 from bifast.train.scoring import accuracies
-from bifast.train.teach import load_teacher, teacher_scores
+from bifast.train.teach import freeze, load_finished, teacher_scores
 from bifast.train.watch import Watcher
 
 
@@ -87,7 +87,7 @@ def train(
     check_recipe(recipe)
     task = TASKS[recipe.data.task]
     wanted = recipe.distill.teacher
-    teacher = load_teacher(wanted, task, out) if wanted else None
+    teacher = freeze(load_finished(wanted, task, out)) if wanted else None
     splits = load_splits(recipe, task, data, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
     for name in ("validation", "testing"):
@@ -132,6 +132,8 @@ def load_splits(
 def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
     torch.manual_seed(recipe.seed)
     net = build_net(recipe, len(task.labels))
+    if recipe.optim.init:
+        net.load_state_dict(load_finished(recipe.optim.init, task, out).state_dict())
     optimizer = make_optimizer(net, recipe.optim)
     last = out / "last.pt"
     if not (resume and last.exists()):

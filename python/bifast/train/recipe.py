@@ -43,6 +43,9 @@ class Optim:
         Label smoothing of the cross entropy.
     depth_weights
         Weight of each depth's loss, deepest first.
+    init
+        Name of a recipe whose finished run lies beside this one, or a path: its weights are the
+        start. Empty: random.
     """
 
     epochs: int = 30
@@ -54,6 +57,7 @@ class Optim:
     clip: float = 1.0
     smoothing: float = 0.0
     depth_weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
+    init: str = ""
 
 
 @dataclass(frozen=True)

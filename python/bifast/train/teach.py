@@ -26,8 +26,8 @@ def freeze(teacher: KeywordNet) -> KeywordNet:
     return teacher
 
 
-def load_teacher(wanted: str, task: Task, out: Path) -> KeywordNet:
-    """Find the finished run called `wanted` beside the run folder `out`, or at a path.
+def load_finished(wanted: str, task: Task, out: Path) -> KeywordNet:
+    """Find the net of the finished run called `wanted` beside the run folder `out`, or at a path.
 
     Raises
     ------
@@ -41,13 +41,13 @@ def load_teacher(wanted: str, task: Task, out: Path) -> KeywordNet:
         net, _, state = load_net(path)
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"no teacher in {path}; train it first: bifast train {path.name} --out {path}"
+            f"no net in {path}; train it first: bifast train {path.name} --out {path}"
         ) from None
     if not state["finished"]:
-        raise CheckpointError(f"the teacher in {path} has not finished its training")
+        raise CheckpointError(f"the net in {path} has not finished its training")
     if tuple(state["labels"]) != task.labels:
-        raise CheckpointError(f"the teacher in {path} has other labels than task {task.name}")
-    return freeze(net)
+        raise CheckpointError(f"the net in {path} has other labels than task {task.name}")
+    return net
 
 
 @torch.no_grad()

@@ -36,6 +36,9 @@ class DataSpec:
         Versions of each training clip; the first is the clip itself, the others are augmented.
     synthetic
         Spoken versions of each word of the task by synthetic voices; 0 for none.
+    synthetic_commands
+        The same for the words that are classes of their own, if not 0. The unknown words are ten
+        times as many: with as few versions of each, a net learns that synthetic means unknown.
     seed
         Of augmentation and voices.
     augment
@@ -45,6 +48,7 @@ class DataSpec:
     task: str = "sc11"
     variants: int = 6
     synthetic: int = 0
+    synthetic_commands: int = 0
     seed: int = 0
     augment: Augment = dataclasses.field(default_factory=Augment)
 
@@ -83,11 +87,13 @@ def task_examples(task: Task, folder: DataFolder, split: str, spec: DataSpec) ->
     """Return the examples of a split, with synthetic words in training if the recipe wants them."""
     examples = task.examples(folder, split)
     if split == "training" and spec.synthetic:
-        examples += [
-            Example(label, "synthetic", made=f"synth:{word}:{spec.synthetic}:{index}")
-            for word, label in task.spoken().items()
-            for index in range(spec.synthetic)
-        ]
+        for word, label in task.spoken().items():
+            own_class = spec.synthetic_commands and task.labels[label] == word
+            count = spec.synthetic_commands if own_class else spec.synthetic
+            examples += [
+                Example(label, "synthetic", made=f"synth:{word}:{count}:{index}")
+                for index in range(count)
+            ]
     return examples
 
 
@@ -185,6 +191,8 @@ def _compute(
             rng = np.random.default_rng((spec.seed, index, variant))
             changed = augment(wave, spec.augment, rng, noises, rooms, samples)
             out[row, variant] = frontend(changed)
+    if not kept:
+        raise ValueError(f"{split} split: none of {len(examples)} clips could be decoded")
     beside = data.with_suffix(".part.npy")
     np.save(beside, out[: len(kept)])
     beside.replace(data)
