@@ -51,7 +51,7 @@ class Report:
         [K, K] counts, rows are the truth.
     false_accepts
         Share of unknown examples taken for a word when the score threshold keeps 95 % of the
-        words right; None without an unknown class.
+        words right; None if no threshold does, or there is no unknown class.
     """
 
     accuracy: float
@@ -110,4 +110,4 @@ def _false_accepts(
     # Words whose best guess is wrong are lost at any threshold.
     kept = np.sort(np.where(best == labels, confidence, -1.0)[spoken])
     threshold = kept[int(0.05 * kept.size)]
-    return float((confidence[other] >= threshold).mean()) if threshold >= 0 else 1.0
+    return float((confidence[other] >= threshold).mean()) if threshold >= 0 else None

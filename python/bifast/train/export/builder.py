@@ -131,6 +131,8 @@ class Builder:
         lowering = _LOWERINGS.get(type(layer))
         if lowering is None:
             raise UnsupportedError(f"layer {name}: the engine has no operation for {type(layer)}")
+        if (self.buffers[source].type == "bits") != layer.binarizer.binary:
+            raise UnsupportedError(f"layer {name}: real weights and 1-bit inputs, or the reverse")
         try:
             lowered = lowering(layer, self.buffers[source])
         except UnsupportedError as error:

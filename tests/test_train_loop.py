@@ -1,0 +1,204 @@
+"""The training loop: resuming after a kill, checkpoints, bad data, divergence."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
+pytest.importorskip("soundfile", reason="the extra `train` is not installed")
+pytest.importorskip("matplotlib", reason="the extra `train` is not installed")
+
+from train_folder import make_folder
+
+from bifast.train.batches import epoch_order
+from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from bifast.train.data import TASKS
+from bifast.train.data.features import Split
+from bifast.train.loop import TrainingDivergedError, train
+from bifast.train.recipe import Recipe, RecipeError, load_recipe
+from bifast.train.schedule import rate_at
+from bifast.train.watch import Watcher
+
+torch.set_num_threads(1)
+WORDS = TASKS["sc11"].labels
+SETTINGS = ["optim.epochs=3", "optim.batch=16", "data.variants=2"]
+
+
+@pytest.fixture(scope="module")
+def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_folder(tmp_path_factory.mktemp("tones"), WORDS)
+
+
+def recipe(*settings: str) -> Recipe:
+    return load_recipe("sc11", [*SETTINGS, *settings])
+
+
+def run(tones: Path, out: Path, chosen: Recipe, watcher: Watcher | None = None) -> dict[str, float]:
+    cache = tones.parent / "cache"
+    return train(chosen, tones, out, cache, resume=True, watcher=watcher or Watcher())
+
+
+class Killer(Watcher):
+    """Kills its own process, as hard as possible, in the middle of the second epoch."""
+
+    def step(self, epoch: int, loss: float, accuracies: list[float]) -> None:
+        if epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def weights(path: Path) -> dict[str, Any]:
+    state: dict[str, Any] = load_checkpoint(path)["model"]
+    return state
+
+
+def test_run_after_a_kill_ends_with_the_same_bits(tones: Path, tmp_path: Path) -> None:
+    result = run(tones, tmp_path / "whole", recipe())
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "import test_train_loop as t\n"
+        "t.run(Path(sys.argv[2]), Path(sys.argv[3]), t.recipe(), t.Killer())\n"
+    )
+    killed = tmp_path / "killed"
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", code, here, str(tones), str(killed)],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    assert load_checkpoint(killed / "last.pt")["epoch"] == 1
+    assert run(tones, killed, recipe()) == result
+    one, other = weights(tmp_path / "whole" / "final.pt"), weights(killed / "final.pt")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    metrics = [(tmp_path / d / "metrics.csv").read_text() for d in ("whole", "killed")]
+    assert metrics[0] == metrics[1]
+
+
+def test_run_folder_tells_everything(tones: Path, tmp_path: Path) -> None:
+    result = run(tones, tmp_path, recipe("optim.epochs=1"))
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["recipe"]["optim"]["epochs"] == 1
+    assert config["clips"] == {"training": 44, "validation": 11, "testing": 22}
+    assert set(config["versions"]) >= {"python", "torch", "numpy"}
+    assert (tmp_path / "metrics.csv").read_text().startswith("epoch,loss,validation_full")
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert set(result) == {"full", "half", "quarter", "eighth"}
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_checkpoint_of_another_recipe_is_refused(tones: Path, tmp_path: Path) -> None:
+    run(tones, tmp_path, recipe("optim.epochs=1"))
+    with pytest.raises(CheckpointError, match="another recipe"):
+        run(tones, tmp_path, recipe("optim.epochs=1", "optim.lr=0.001"))
+
+
+def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"recipe": {}, "model": {}, "labels": []})
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_failed_write_leaves_the_earlier_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"recipe": {}, "model": {"a": 1}, "labels": []})
+
+    def full_disk(state: Any, where: Path) -> None:
+        where.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(torch, "save", full_disk)
+    with pytest.raises(OSError, match="no space"):
+        save_checkpoint(path, {})
+    assert load_checkpoint(path)["model"] == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_divergence_names_step_and_checkpoint(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nan_loss(*_: Any) -> tuple[Any, list[float]]:
+        return torch.tensor(float("nan")), [0.0]
+
+    monkeypatch.setattr("bifast.train.loop.batch_loss", nan_loss)
+    with pytest.raises(TrainingDivergedError, match=r"nan at step 0 .*last\.pt"):
+        run(tones, tmp_path, recipe())
+
+
+def test_broken_clips_are_named_and_left_out(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    class Listener(Watcher):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    data = make_folder(tmp_path / "data", WORDS, broken=2)
+    run(data, tmp_path / "run", recipe("optim.epochs=1"), Listener())
+    assert said[0] == "training: left out 2 broken clips: broken0.wav, broken1.wav"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("yes",), "only one class"),
+        (("yes", "no"), "no clips for up, down"),
+        (("zero",), "no clips"),
+    ],
+)
+def test_unusable_data_is_refused_before_any_epoch(
+    words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    data = make_folder(tmp_path / "data", words)
+    with pytest.raises(ValueError, match=message):
+        run(data, tmp_path / "run", recipe("optim.batch=2"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_teacher_says_how_to_train_it(tones: Path, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"bifast train some-teacher"):
+        run(tones, tmp_path / "run", recipe("distill.teacher=some-teacher", "distill.logits=0.5"))
+
+
+def test_student_learns_from_a_teacher(tones: Path, tmp_path: Path) -> None:
+    net = ["net.name=bifsmn-teacher", "net.binarizer=full", "net.depths=1", "optim.epochs=1"]
+    run(tones, tmp_path / "teacher", recipe(*net))
+    taught = recipe("optim.epochs=1", "distill.teacher=teacher", "distill.logits=0.5")
+    assert set(run(tones, tmp_path / "student", taught)) >= {"full", "eighth"}
+
+
+def test_values_out_of_range_are_refused(tones: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"optim\.epochs"):
+        run(tones, tmp_path, recipe("optim.epochs=0"))
+    with pytest.raises(RecipeError, match=r"depth_weights: 2 weights for 4"):
+        run(tones, tmp_path, recipe("optim.depth_weights=[1.0, 0.5]"))
+
+
+def test_rate_rises_and_falls_to_zero() -> None:
+    rates = [rate_at(step, 100, 10) for step in range(101)]
+    assert rates[0] == 0.1
+    assert max(rates) == rates[10] == 1.0
+    assert rates[100] == 0.0
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
+
+
+def test_epoch_order_draws_repeats_with_different_variants() -> None:
+    repeats = np.array([1, 2, 3, 2])
+    split = Split(np.zeros((4, 3, 1, 1)), np.zeros(4, np.int64), repeats, [""] * 4, [])
+    draws = np.concatenate(epoch_order(split, 2, 0, 5))
+    assert np.array_equal(np.bincount(draws[:, 0]), repeats)
+    assert len({tuple(d) for d in draws.tolist()}) == 8
+    again = np.concatenate(epoch_order(split, 2, 0, 5))
+    assert np.array_equal(draws, again)
