@@ -30,10 +30,11 @@ python3 -m venv "$dir/pip"
 "$dir/pip/bin/pip" install --quiet pybind11
 
 # cortex-a76: on qemu's default CPU NumPy takes its SVE path and warns of overflows that are not there.
+# -0: sys.executable is this program, so that tests can start a Python of their own.
 cat > "$dir/python" <<END
 #!/bin/sh
-QEMU_CPU=\${QEMU_CPU:-cortex-a76} PYTHONPATH=$dir/site:\$ARM64_PYTHONPATH \\
-  exec qemu-aarch64 -L $root $root/usr/bin/python$version "\$@"
+QEMU_CPU=\${QEMU_CPU:-cortex-a76} PYTHONHOME=$root/usr PYTHONPATH=$dir/site:\$ARM64_PYTHONPATH \\
+  exec qemu-aarch64 -L $root -0 $dir/python $root/usr/bin/python$version "\$@"
 END
 chmod +x "$dir/python"
 touch "$dir/complete"

@@ -20,4 +20,5 @@ cmake --build "$build/extension" --parallel "$(nproc)"
 rm -rf "$package" && mkdir -p "$package" && cp -r python/bifast "$package/"
 cmake --install "$build/extension" --prefix "$package"
 
-ARM64_PYTHONPATH=$package "$build/python/python" -m pytest -p no:cacheprovider "$@"
+export ARM64_PYTHONPATH=$package:$PWD/tools
+"$build/python/python" -m pytest -p no:cacheprovider -p pytest_sample "$@"
