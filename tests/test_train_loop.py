@@ -179,6 +179,16 @@ def test_student_learns_from_a_teacher(tones: Path, tmp_path: Path) -> None:
     assert set(run(tones, tmp_path / "student", taught)) >= {"full", "eighth"}
 
 
+def test_run_starts_from_a_finished_one(tones: Path, tmp_path: Path) -> None:
+    run(tones, tmp_path / "first", recipe("optim.epochs=1"))
+    frozen = ["optim.epochs=1", "optim.init=first", "optim.lr=1e-30"]
+    run(tones, tmp_path / "second", recipe(*frozen))
+    one, other = (weights(tmp_path / d / "final.pt")["fc1.weight"] for d in ("first", "second"))
+    assert torch.equal(one, other)
+    with pytest.raises(CheckpointError, match=r"optim\.init: the weights of first do not fit"):
+        run(tones, tmp_path / "third", recipe(*frozen, "net.slopes=layer"))
+
+
 def test_values_out_of_range_are_refused(tones: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"optim\.epochs"):
         run(tones, tmp_path, recipe("optim.epochs=0"))

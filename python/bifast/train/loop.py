@@ -132,11 +132,11 @@ def load_splits(
 def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
     torch.manual_seed(recipe.seed)
     net = build_net(recipe, len(task.labels))
-    if recipe.optim.init:
-        net.load_state_dict(load_finished(recipe.optim.init, task, out).state_dict())
     optimizer = make_optimizer(net, recipe.optim)
     last = out / "last.pt"
     if not (resume and last.exists()):
+        if recipe.optim.init:
+            _copy_weights(load_finished(recipe.optim.init, task, out), net, recipe.optim.init)
         return _State(net, optimizer, 0, [])
     state = load_checkpoint(last)
     if state["recipe"] != dataclasses.asdict(recipe):
@@ -146,6 +146,13 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
     net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return _State(net, optimizer, state["epoch"], state["history"])
+
+
+def _copy_weights(source: KeywordNet, net: KeywordNet, name: str) -> None:
+    try:
+        net.load_state_dict(source.state_dict())
+    except RuntimeError as error:
+        raise CheckpointError(f"optim.init: the weights of {name} do not fit: {error}") from None
 
 
 def _run_epoch(

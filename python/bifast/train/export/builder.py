@@ -55,15 +55,8 @@ def exports(layer_type: type[Any]) -> Callable[[F], F]:
 
 @dataclass
 class Builder:
-    """Collects buffers, tensors and operations; equal tensors are stored once.
+    """Collects buffers, tensors and operations; equal tensors are stored once."""
 
-    Attributes
-    ----------
-    depths
-        Number of depths of the net.
-    """
-
-    depths: int
     buffers: list[Buffer] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)

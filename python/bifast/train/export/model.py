@@ -43,7 +43,7 @@ def export_model(
     """
     net.eval()
     net.round_tables()
-    builder = Builder(len(net.depths))
+    builder = Builder()
     net.wire(builder)
     return ModelFile(
         frontend,
