@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -239,8 +240,15 @@ class Model {
     {
       const py::gil_scoped_release release;
       std::vector<std::thread> workers;
-      for (size_t t = 1; t < threads; ++t) workers.emplace_back(part, t);
+      workers.reserve(threads);
+      size_t started = 1;
+      try {
+        for (; started < threads; ++started) workers.emplace_back(part, started);
+      } catch (const std::system_error&) {
+        // No more threads to be had: what is left runs here.
+      }
       part(0);
+      for (size_t t = started; t < threads; ++t) part(t);
       for (std::thread& worker : workers) worker.join();
     }
     for (SessionHandle& session : sessions) sessions_.push_back(std::move(session));

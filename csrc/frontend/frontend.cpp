@@ -39,8 +39,9 @@ const bifast_frontend_params& checked(const bifast_frontend_params& p) {
   check(p.window_samples >= shortest && p.window_samples <= (1u << 26),
         "window_samples: expected at least " + std::to_string(shortest) + ", got " +
             std::to_string(p.window_samples));
-  check(p.f_min >= 0.0 && p.f_min < p.f_max && p.f_max <= p.sample_rate / 2.0,
-        "f_min, f_max: expected 0 <= f_min < f_max <= sample_rate / 2");
+  // Bands of no width would have no weights.
+  check(p.f_min >= 0.0 && p.f_max - p.f_min >= 1.0 && p.f_max <= p.sample_rate / 2.0,
+        "f_min, f_max: expected 0 <= f_min, f_min + 1 <= f_max <= sample_rate / 2");
   check(p.power_divisor >= 1e-6 && p.power_divisor <= 1e12, "power_divisor: expected 1e-6 .. 1e12");
   check(p.floor >= 1e-30 && p.floor <= 1e6, "floor: expected 1e-30 .. 1e6");
   return p;

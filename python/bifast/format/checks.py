@@ -119,8 +119,8 @@ def check_frontend(params: FrontendParams, first: Buffer) -> None:
         (1 <= params.n_mels <= 256, "n_mels in 1 .. 256", params.n_mels),
         (math.isfinite(params.f_min) and params.f_min >= 0, "f_min >= 0", params.f_min),
         (
-            params.f_min < params.f_max <= params.sample_rate / 2,
-            "f_max above f_min and at most sample_rate / 2",
+            params.f_max - params.f_min >= 1 and params.f_max <= params.sample_rate / 2,
+            "f_max at least f_min + 1 and at most sample_rate / 2",
             params.f_max,
         ),
         (
