@@ -4,8 +4,9 @@ set -euo pipefail
 build=$1
 shift
 export PATH="$PATH:$PWD/.venv/bin"  # CMake as a wheel, where the system has none
-cmake -S . -B "$build" -DBIFAST_TESTS=ON "$@" > "$build.log" 2>&1 || {
-  cat "$build.log"
+mkdir -p "$build"
+cmake -S . -B "$build" -DBIFAST_TESTS=ON "$@" > "$build/configure.log" 2>&1 || {
+  cat "$build/configure.log"
   exit 1
 }
 cmake --build "$build" --parallel "$(nproc)"
