@@ -56,22 +56,25 @@ class Classifier {
     const bifast_model* model = model_.get();
     const size_t rate = bifast_sample_rate(model), hop = bifast_hop_samples(model);
     if (wav.sample_rate != rate) {
-      throw std::runtime_error(path + ": expected " + std::to_string(rate) + " Hz, got " +
+      throw std::runtime_error("expected " + std::to_string(rate) + " Hz, got " +
                                std::to_string(wav.sample_rate) +
                                " Hz; resample it, or use the Python program");
     }
-    if (wav.samples.empty()) throw std::runtime_error(path + ": holds no samples");
+    if (wav.samples.empty()) throw std::runtime_error("holds no samples");
     size_t shape[3];
     bifast_input_shape(model, shape);
     const size_t n_frames = bifast_n_frames(model, wav.samples.size());
     std::vector<float> features(n_frames * shape[1]), logits(bifast_n_classes(model));
     check(bifast_features(session_.get(), wav.samples.data(), wav.samples.size(), features.data(),
                           features.size()));
-    const size_t step = std::max<size_t>(1, rate / 4 / hop);
-    for (size_t first = 0; first + shape[0] <= n_frames; first += step) {
+    // A quarter of a second in whole frames; the last window ends with the last frame.
+    const size_t step = std::max<size_t>(1, (rate + 2 * hop) / (4 * hop)),
+                 last = n_frames - shape[0];
+    for (size_t first = 0;; first = std::min(first + step, last)) {
       check(bifast_run_features(session_.get(), depth_, features.data() + first * shape[1],
                                 shape[0] * shape[1], logits.data(), logits.size()));
       print(path, static_cast<double>(first * hop) / static_cast<double>(rate), logits);
+      if (first == last) return;
     }
   }
 
@@ -100,6 +103,9 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--help") == 0) return std::fputs(kUsage, stdout) < 0 ? 1 : 0;
     if (std::strcmp(argv[i], "--depth") == 0 && i + 1 < argc) {
       depth = argv[++i];
+    } else if (std::strncmp(argv[i], "--", 2) == 0) {
+      std::fprintf(stderr, "bifast-run: unknown or incomplete option %s\n\n%s", argv[i], kUsage);
+      return 2;
     } else {
       paths.push_back(argv[i]);
     }
@@ -115,7 +121,7 @@ int main(int argc, char** argv) {
       try {
         classifier.run(paths[i]);
       } catch (const std::exception& e) {
-        std::fprintf(stderr, "bifast-run: %s\n", e.what());
+        std::fprintf(stderr, "bifast-run: %s: %s\n", paths[i], e.what());
         status = 1;
       }
     }

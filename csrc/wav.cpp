@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -12,9 +13,10 @@ namespace {
 
 constexpr uint16_t kPcm = 1, kFloat = 3, kExtensible = 0xFFFE;
 
-[[noreturn]] void fail(const std::string& path, const std::string& why) {
-  throw std::runtime_error(path + ": " + why);
-}
+// From here on a size is what programs write when they stream and cannot know the length.
+constexpr uint32_t kUnknownSize = 0x7FFFF000;
+
+[[noreturn]] void fail(const std::string& why) { throw std::runtime_error(why); }
 
 template <typename T>
 T load(const char* at) {
@@ -50,33 +52,40 @@ float decode(const Layout& layout, const char* at) {
   }
 }
 
-Layout read_layout(const std::string& path, const char* chunk, size_t n_bytes) {
-  if (n_bytes < 16) fail(path, "the WAV format chunk is too short");
+Layout read_layout(const char* chunk, size_t n_bytes) {
+  if (n_bytes < 16) fail("the WAV format chunk is too short");
   Layout layout{load<uint16_t>(chunk), load<uint16_t>(chunk + 2), load<uint16_t>(chunk + 14),
                 load<uint32_t>(chunk + 4)};
   if (layout.encoding == kExtensible && n_bytes >= 26) layout.encoding = load<uint16_t>(chunk + 24);
-  if (!layout.known()) fail(path, "expected a WAV of 8, 16, 24, 32 bit PCM or 32 bit float");
+  if (!layout.known()) fail("expected a WAV of 8, 16, 24, 32 bit PCM or 32 bit float");
   return layout;
 }
 
 }  // namespace
 
 Wav read_wav(const std::string& path) {
+  if (std::filesystem::exists(path) && !std::filesystem::is_regular_file(path)) {
+    fail("not a regular file");
+  }
   std::ifstream file(path, std::ios::binary);
-  if (!file) fail(path, std::strerror(errno));
+  if (!file) fail(std::strerror(errno));
   const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
   if (bytes.size() < 12 || bytes.compare(0, 4, "RIFF") != 0 || bytes.compare(8, 4, "WAVE") != 0) {
-    fail(path, "not a WAV file");
+    fail("not a WAV file");
   }
   Layout layout;
   for (size_t at = 12; at + 8 <= bytes.size();) {
     const size_t body = at + 8;
-    // A stream writes a data chunk of unknown length; what is there counts.
-    const size_t n_bytes =
-        std::min<size_t>(load<uint32_t>(bytes.data() + at + 4), bytes.size() - body);
-    if (bytes.compare(at, 4, "fmt ") == 0) layout = read_layout(path, bytes.data() + body, n_bytes);
-    if (bytes.compare(at, 4, "data") == 0) {
-      if (!layout.known()) fail(path, "the WAV data come before their format");
+    const uint32_t declared = load<uint32_t>(bytes.data() + at + 4);
+    const size_t n_bytes = std::min<size_t>(declared, bytes.size() - body);
+    const bool is_data = bytes.compare(at, 4, "data") == 0;
+    if (is_data && n_bytes < declared && declared < kUnknownSize) {
+      fail("expected " + std::to_string(declared) + " bytes of samples, got " +
+           std::to_string(n_bytes) + "; the file is cut");
+    }
+    if (bytes.compare(at, 4, "fmt ") == 0) layout = read_layout(bytes.data() + body, n_bytes);
+    if (is_data) {
+      if (!layout.known()) fail("the WAV data come before their format");
       const size_t frame_bytes = layout.sample_bytes() * layout.channels;
       Wav wav{layout.sample_rate, {}};
       wav.samples.reserve(n_bytes / frame_bytes);
@@ -91,7 +100,7 @@ Wav read_wav(const std::string& path) {
     }
     at = body + n_bytes + n_bytes % 2;
   }
-  fail(path, "the WAV file holds no data");
+  fail("the WAV file holds no data");
 }
 
 }  // namespace bifast

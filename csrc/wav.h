@@ -15,7 +15,7 @@ struct Wav {
   std::vector<float> samples;  // mono, in [-1, 1]: the mean of the channels
 };
 
-// Throws std::runtime_error saying what is wrong with the file.
+// Throws std::runtime_error saying what is wrong with the file, without its name.
 Wav read_wav(const std::string& path);
 
 }  // namespace bifast

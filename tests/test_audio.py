@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
+import threading
 import sys
 import wave
 from contextlib import suppress
@@ -97,10 +99,21 @@ def test_extensible_wav_and_odd_chunks_before_the_samples() -> None:
     np.testing.assert_allclose(got, TONE, atol=1e-4)
 
 
-def test_streamed_wav_of_unknown_size_is_read_to_its_end() -> None:
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
+def test_streamed_wav_of_unknown_size_is_read_to_its_end(size: int) -> None:
     data = bytearray(wav_bytes(pcm16(TONE)))
-    data[40:44] = b"\xff\xff\xff\xff"
+    data[40:44] = struct.pack("<I", size)
     assert load(bytes(data)).size == RATE
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    data = wav_bytes(pcm16(TONE))
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    assert np.array_equal(audio.load(pipe, RATE), load(data))
+    writer.join()
 
 
 def test_eight_channels_at_192_khz() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import wave
 from pathlib import Path
 
 import conftest
@@ -121,3 +122,27 @@ def test_bifast_run_names_a_missing_file_and_fails(installed, model_path):
     )
     assert result.returncode == 1
     assert "absent.wav" in result.stderr
+
+
+def test_bifast_run_scans_as_python_does(installed, model_path, tmp_path):
+    samples = np.random.default_rng(3).integers(-3000, 3000, 16000 * 3 + 777).astype("<i2")
+    sound = tmp_path / "long.wav"
+    with wave.open(str(sound), "wb") as file:
+        file.setparams((1, 2, 16000, samples.size, "NONE", ""))
+        file.writeframes(samples.tobytes())
+    printed = run(installed / "bin" / "bifast-run", model_path, sound).splitlines()
+    scan = bifast.Model.load(model_path).scan(samples)
+    wanted = [
+        f"{time:.2f} {result.label}"
+        for time, result in zip(scan.times, scan.results(), strict=True)
+    ]
+    assert [" ".join(line.split("\t")[1:3]) for line in printed] == wanted
+
+
+def test_bifast_run_refuses_a_cut_file(installed, model_path, tmp_path):
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(conftest.SOUNDS[0].read_bytes()[:-500])
+    program = installed / "bin" / "bifast-run"
+    result = subprocess.run([program, model_path, cut], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "cut.wav: expected" in result.stderr

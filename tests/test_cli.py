@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,7 @@ def test_run_folder_skips_junk_and_names_what_fails(
     (tmp_path / "bad.wav").write_bytes(Path(CLIP).read_bytes()[:99])
     (tmp_path / "empty.wav").write_bytes(b"")
     (tmp_path / "dangling.wav").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "pipe.wav")  # nobody will ever write to it
     assert cli.main(["run", str(tmp_path), "--model", model, "--json"]) == 1
     captured = capsys.readouterr()
     (line,) = captured.out.splitlines()
@@ -105,7 +107,7 @@ def test_run_folder_skips_junk_and_names_what_fails(
             name in row and any(part in row for part in reason.split("|"))
             for row in captured.err.splitlines()
         ), captured.err
-    assert "skipped 2 that are no sound" in captured.err
+    assert "skipped 3 that are no sound" in captured.err
     assert "3 of 4 inputs failed" in captured.err
 
 

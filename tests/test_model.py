@@ -248,11 +248,11 @@ def test_scan_windows_share_one_framing(model: bifast.Model) -> None:
     x = noise(WINDOW * 4 + 123)
     frames = model.features(x)
     scan = model.scan(x, hop=0.1, depth="quarter", threads=2)
-    step = 3  # 0.1 s is 3.125 frames of 512 samples
-    assert len(scan) == (len(frames) - 32) // step + 1
-    np.testing.assert_array_equal(scan.times, np.arange(len(scan)) * step * 512 / 16000)
-    for i, logits in enumerate(scan.logits):
-        window = frames[i * step : i * step + 32]
+    # 0.1 s is 3.125 frames of 512 samples; the last window ends with the last frame.
+    starts = sorted({*range(0, len(frames) - 31, 3), len(frames) - 32})
+    np.testing.assert_array_equal(scan.times, np.array(starts) * 512 / 16000)
+    for start, logits in zip(starts, scan.logits, strict=True):
+        window = frames[start : start + 32]
         assert np.array_equal(logits, model.run_features(window, depth="quarter"))
 
 
@@ -260,6 +260,12 @@ def test_scan_hop_is_at_least_one_frame(model: bifast.Model) -> None:
     scan = model.scan(noise(WINDOW * 4), hop=0.001)
     assert len(scan) == 1 + WINDOW * 4 // 512 - 32 + 1  # a hop below one frame is one frame
     assert scan.logits.shape == scan.probabilities.shape == (len(scan), 12)
+
+
+@pytest.mark.parametrize("hop", [3.0, 1e17, 1e308])
+def test_scan_scores_the_end_whatever_the_hop(model: bifast.Model, hop: float) -> None:
+    scan = model.scan(noise(WINDOW * 3), hop=hop)
+    np.testing.assert_array_equal(scan.times, [0.0, (1 + WINDOW * 3 // 512 - 32) * 512 / 16000])
 
 
 def test_scan_best_and_segments() -> None:

@@ -65,6 +65,8 @@ def load(source: str | Path | BinaryIO, rate: int) -> NDArray[np.float32]:
     if isinstance(source, (str, Path)):
         with Path(source).open("rb") as file:
             return load(file, rate)
+    if not source.seekable():  # a pipe
+        source = io.BytesIO(source.read())
     with _decode(source) as audio:
         return _mono(audio, rate)
 

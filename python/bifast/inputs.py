@@ -107,6 +107,8 @@ def _check_array(x: object, what: str, dtypes: tuple[type, ...]) -> None:
             f"{what}: expected a NumPy array, got {type(x).__name__}; "
             "write numpy.asarray(x, dtype=numpy.float32)"
         )
+    if isinstance(x, np.ma.MaskedArray):
+        raise TypeError(f"{what}: expected values, got a masked array; fill it first: x.filled(0)")
     if x.dtype not in dtypes:
         names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
         advice = "write x.astype(numpy.float32)"

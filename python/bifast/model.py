@@ -174,8 +174,8 @@ class Model:
         """Score long audio with a window that moves over it.
 
         The audio has one continuous framing: its features are computed once, and nothing is padded
-        inside it. A window at every hop that fits is scored; audio up to one window long gives one
-        window, equal to `run`. What is left at the end, shorter than a hop, is not scored.
+        inside it. A window at every hop that fits is scored, and a last one that ends with the
+        audio; audio up to one window long gives one window, equal to `run`.
 
         Parameters
         ----------
@@ -194,19 +194,19 @@ class Model:
         if not 0 < hop < float("inf"):
             raise ValueError(f"hop: expected a positive number of seconds, got {hop}")
         frames = self.features(x)
-        step = max(1, round(hop * self.sample_rate / self.hop))
-        # (W, bands, T), a view
-        windows = sliding_window_view(frames, self._shape[0], axis=0)[::step]
+        windows = sliding_window_view(frames, self._shape[0], axis=0)  # (W, bands, T), a view
+        # A hop longer than the audio is as good as one of its length, which rounds without overflow.
+        step = max(1, round(min(hop * self.sample_rate / self.hop, len(windows))))
+        starts = np.union1d(np.arange(0, len(windows), step), len(windows) - 1)
         logits = [
             self.run_features(
-                windows[first : first + _SCAN_BATCH].transpose(0, 2, 1),
+                windows[starts[first : first + _SCAN_BATCH]].transpose(0, 2, 1),
                 depth=depth,
                 threads=threads,
             )
-            for first in range(0, len(windows), _SCAN_BATCH)
+            for first in range(0, len(starts), _SCAN_BATCH)
         ]
-        starts = np.arange(len(windows)) * (step * self.hop)
-        times = starts / self.sample_rate
+        times = starts * self.hop / self.sample_rate
         return Scan(self._labels, times, np.concatenate(logits), self.window / self.sample_rate)
 
     def features(self, x: inputs.Samples) -> NDArray[np.float32]:

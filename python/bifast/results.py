@@ -108,7 +108,11 @@ class Scan:
         }
 
     def segments(self) -> list[Segment]:
-        """Join neighbouring windows whose best label is the same."""
+        """Join neighbouring windows whose best label is the same.
+
+        A segment lasts from the start of its first window to the end of its last, so neighbours
+        overlap by up to a window: the word lies somewhere inside.
+        """
         probabilities = self.probabilities
         winners = self.logits.argmax(axis=1)
         cuts = [0, *(np.flatnonzero(np.diff(winners)) + 1), len(winners)]

@@ -32,7 +32,9 @@ def read_model(source: Source) -> tuple[bytes, str]:
     if isinstance(source, (str, os.PathLike)):
         path = _find(source)
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1), str(path)
+            # read(n) allocates n bytes first: no more than there are. A pipe tells no size.
+            size = os.fstat(file.fileno()).st_size or MAX_FILE_BYTES
+            return file.read(min(size, MAX_FILE_BYTES) + 1), str(path)
     if hasattr(source, "read"):
         data = source.read(MAX_FILE_BYTES + 1)
         if not isinstance(data, bytes):

@@ -15,8 +15,9 @@ from bifast.errors import FormatError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
-# Sizes that a program writes when it streams and cannot know the length: take what is there.
-_UNKNOWN_SIZES = (0xFFFFFFFF, 0x7FFFFFFF)
+# Sizes from here on are what programs write when they stream and cannot know the length (SoX 0x7FFFF000,
+# others 0x7FFFFFFF or 0xFFFFFFFF): take what is there.
+_UNKNOWN_SIZE = 0x7FFFF000
 _MAX_CHANNELS = 1024
 
 
@@ -87,8 +88,8 @@ def blocks(file: BinaryIO, form: Wav, frames: int) -> Iterator[NDArray[np.float3
 
 def _data_size(size: int, available: int) -> int:
     """Check the size of the samples against the file's."""
-    if size in _UNKNOWN_SIZES:
-        return available
+    if size >= _UNKNOWN_SIZE:
+        return min(size, available)
     if size > available:
         raise FormatError(
             f"WAV: expected {size} bytes of samples, got {available}; the file is cut"

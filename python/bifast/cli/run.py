@@ -128,8 +128,11 @@ def _list_inputs(names: list[str]) -> tuple[list[str], list[str]]:
             folders.sort()
             for member in sorted(members):
                 suffix = Path(member).suffix.lower()
-                known = suffix in audio.SUFFIXES and not member.startswith(".")
-                (files if known else skipped).append(str(Path(folder) / member))
+                path = Path(folder) / member
+                # A pipe or a device would block; a broken link is read, and named as failed.
+                special = path.exists() and not path.is_file()
+                known = suffix in audio.SUFFIXES and not member.startswith(".") and not special
+                (files if known else skipped).append(str(path))
     return files, skipped
 
 
