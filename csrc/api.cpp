@@ -10,6 +10,7 @@
 #include <new>
 #include <string>
 
+#include "align.h"
 #include "bifast.h"
 #include "dispatch.h"
 #include "error.h"
@@ -19,7 +20,6 @@
 
 namespace {
 
-constexpr size_t kAlign = 64;
 constexpr std::streamoff kMaxFileBytes = std::streamoff{256} << 20;
 
 struct FreeAligned {
@@ -29,7 +29,7 @@ using AlignedBytes = std::unique_ptr<uint8_t, FreeAligned>;
 
 // Zeroed, so that what a kernel reads past a row is the same on every run.
 AlignedBytes allocate(size_t n_bytes) {
-  auto* p = static_cast<uint8_t*>(std::aligned_alloc(kAlign, n_bytes));
+  auto* p = static_cast<uint8_t*>(std::aligned_alloc(bifast::kAlign, n_bytes));
   if (p == nullptr) throw std::bad_alloc();
   std::memset(p, 0, n_bytes);
   return AlignedBytes(p);
@@ -240,7 +240,11 @@ bifast_status bifast_load(const char* path, bifast_model** model) {
     expect_pointer(path, "path");
     expect_pointer(model, "model");
     const std::string bytes = read_file(path);
-    load(bytes.data(), bytes.size(), nullptr, model);
+    try {
+      load(bytes.data(), bytes.size(), nullptr, model);
+    } catch (const bifast::Error& e) {
+      throw bifast::Error(e.status, std::string(path) + ": " + e.what());
+    }
   });
 }
 

@@ -47,9 +47,6 @@ class Fields {
       fail_format(what_ + ": reserved bytes are not zero");
     }
   }
-  void expect_end() const {
-    if (left_ != 0) fail_format(what_ + ": " + std::to_string(left_) + " bytes too many");
-  }
 
  private:
   const uint8_t* bytes_;

@@ -4,18 +4,16 @@
 #include <algorithm>
 #include <cstring>
 
+#include "align.h"
 #include "error.h"
 
 namespace bifast {
 namespace {
 
-constexpr size_t kAlign = 64;
 // Vector kernels may read a word past the last row.
 constexpr size_t kSlackBytes = 64;
 constexpr uint64_t kMaxBufferBytes = uint64_t{256} << 20;
 constexpr uint64_t kMaxArenaBytes = uint64_t{512} << 20;
-
-size_t align(size_t n_bytes) { return (n_bytes + kAlign - 1) / kAlign * kAlign; }
 
 // The layers between which a buffer holds something; the input is held from before the first layer,
 // the output until after the last.

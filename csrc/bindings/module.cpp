@@ -9,7 +9,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -112,6 +111,8 @@ bifast_status features_of(bifast_session* s, const int16_t* x, size_t n, float* 
 
 class Model {
  public:
+  static constexpr size_t kIdleSessions = 8;
+
   Model(const py::bytes& data, const std::optional<std::string>& isa) {
     char* bytes = nullptr;
     py::ssize_t n_bytes = 0;
@@ -184,7 +185,7 @@ class Model {
         bifast_trace(session.get(), depth, f.data(), static_cast<size_t>(f.size()),
                      logits.mutable_data(), n_classes(), append_layer, &layers);
     check(status);
-    sessions_.push_back(std::move(session));
+    keep_session(std::move(session));
     return {std::move(logits), std::move(layers)};
   }
 
@@ -209,7 +210,7 @@ class Model {
     static_cast<py::list*>(user)->append(py::make_tuple(o->name, o->is_bits != 0, array));
   }
 
-  // Idle sessions are kept; the GIL guards the list.
+  // A few idle sessions are kept; the GIL guards the list.
   SessionHandle take_session() {
     if (!sessions_.empty()) {
       SessionHandle session = std::move(sessions_.back());
@@ -219,6 +220,11 @@ class Model {
     bifast_session* session = nullptr;
     check(bifast_session_new(get(), &session));
     return SessionHandle(session);
+  }
+
+  // A batch on many threads does not leave their memory behind.
+  void keep_session(SessionHandle session) {
+    if (sessions_.size() < kIdleSessions) sessions_.push_back(std::move(session));
   }
 
   // Calls function(session, i) for i < n, on up to `threads` threads, without the GIL.
@@ -244,14 +250,14 @@ class Model {
       size_t started = 1;
       try {
         for (; started < threads; ++started) workers.emplace_back(part, started);
-      } catch (const std::system_error&) {
-        // No more threads to be had: what is left runs here.
+      } catch (const std::exception&) {
+        // No more threads or memory to be had: what is left runs here.
       }
       part(0);
       for (size_t t = started; t < threads; ++t) part(t);
       for (std::thread& worker : workers) worker.join();
     }
-    for (SessionHandle& session : sessions) sessions_.push_back(std::move(session));
+    for (SessionHandle& session : sessions) keep_session(std::move(session));
     for (const auto& [status, text] : errors) {
       if (status != BIFAST_OK) raise(status, text);
     }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "align.h"
 #include "error.h"
 
 namespace bifast {
@@ -13,9 +14,6 @@ namespace {
 
 // Louder than any float audio: someone passed int16 values as floats.
 constexpr float kLargestSample = 8.0f;
-constexpr size_t kAlign = 64;
-
-size_t align(size_t n_bytes) { return (n_bytes + kAlign - 1) / kAlign * kAlign; }
 
 float to_float(float sample) { return sample; }
 float to_float(int16_t sample) { return static_cast<float>(sample) * (1.0f / 32768.0f); }

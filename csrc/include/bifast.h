@@ -1,12 +1,14 @@
+/* clang-format off */
 /* bifast: inference for binary neural networks (1-bit weights, 1-bit activations).
  *
  *     bifast_model* model = NULL;
  *     bifast_session* session = NULL;
- *     float logits[16];
+ *     float logits[10];                                 // as many as the model has labels
  *     if (bifast_load("kws.bifast", &model) != BIFAST_OK ||
  *         bifast_session_new(model, &session) != BIFAST_OK ||
- *         bifast_run(session, 0, samples, n_samples, logits, bifast_n_classes(model)) != BIFAST_OK)
- * { fprintf(stderr, "%s\n", bifast_last_error()); return 1;
+ *         bifast_run(session, 0, samples, n_samples, logits, 10) != BIFAST_OK) {
+ *       fprintf(stderr, "%s\n", bifast_last_error());
+ *       return 1;
  *     }
  *     bifast_session_free(session);
  *     bifast_free(model);
@@ -14,8 +16,10 @@
  * A model is immutable and may be shared by threads. A session is the scratch memory of one thread
  * at a time, and must be freed before its model; running allocates nothing and takes no lock.
  * Handles that an output parameter returns belong to the caller. A function that fails leaves its
- * outputs unspecified and says why in bifast_last_error().
+ * outputs unspecified and says why in bifast_last_error(). Functions that return no status take no null
+ * pointers, but for the two that free.
  */
+/* clang-format on */
 #ifndef BIFAST_H_
 #define BIFAST_H_
 
@@ -46,8 +50,7 @@ typedef enum bifast_status {
 BIFAST_API const char* bifast_last_error(void);
 BIFAST_API const char* bifast_version(void);
 
-/* ---- instruction sets
- * ------------------------------------------------------------------------------ */
+/* ---- instruction sets ---- */
 
 /* Instruction sets compiled in that this CPU can run, best first; NULL past the last one. */
 BIFAST_API const char* bifast_isa(size_t index);
@@ -60,8 +63,7 @@ BIFAST_API const char* bifast_kernel_name(size_t index);
  * differ. */
 BIFAST_API bifast_status bifast_check_kernel(const char* isa, size_t index);
 
-/* ---- models
- * ---------------------------------------------------------------------------------------- */
+/* ---- models ---- */
 
 typedef struct bifast_model bifast_model;
 
@@ -89,8 +91,7 @@ BIFAST_API bifast_status bifast_find_depth(const bifast_model* model, const char
 /* The model's card, UTF-8 JSON, NUL-terminated. */
 BIFAST_API const char* bifast_card(const bifast_model* model);
 
-/* ---- running
- * --------------------------------------------------------------------------------------- */
+/* ---- running ---- */
 
 typedef struct bifast_session bifast_session;
 
@@ -130,8 +131,7 @@ BIFAST_API bifast_status bifast_trace(
     bifast_session* session, size_t depth, const float* features, size_t n_features, float* logits,
     size_t n_classes, void (*observe)(void* user, const bifast_layer_output* output), void* user);
 
-/* ---- the front-end alone (training uses it)
- * -------------------------------------------------------- */
+/* ---- the front-end alone (training uses it) ---- */
 
 typedef struct bifast_frontend_params {
   uint32_t sample_rate, window_samples, n_fft, win_length, hop, n_mels, center;

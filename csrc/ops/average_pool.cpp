@@ -1,6 +1,7 @@
 // Global average pooling: the mean over all positions.
 #include <algorithm>
 
+#include "align.h"
 #include "ops/output_stage.h"
 
 namespace bifast {
@@ -25,7 +26,7 @@ class AveragePool final : public Op {
     input.require_no_geometry();
   }
 
-  size_t scratch_bytes() const override { return (channels_ * sizeof(float) + 63) / 64 * 64; }
+  size_t scratch_bytes() const override { return align(channels_ * sizeof(float)); }
   uint64_t work() const override { return uint64_t{positions_} * channels_; }
 
   void run(const Workspace& workspace) const noexcept override {

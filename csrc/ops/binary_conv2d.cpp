@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "align.h"
 #include "ops/geometry.h"
 #include "ops/output_stage.h"
 
@@ -15,8 +16,6 @@ namespace {
 
 // Positions whose counts are held at once.
 constexpr size_t kRows = 32;
-
-size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 class BinaryConv2d final : public Op {
  public:
@@ -61,9 +60,9 @@ class BinaryConv2d final : public Op {
   }
 
  private:
-  size_t patch_bytes() const { return direct_ ? 0 : round_up(kRows * depth_bytes_, 64); }
+  size_t patch_bytes() const { return direct_ ? 0 : align(kRows * depth_bytes_); }
   size_t count_bytes() const { return kRows * OutputStage::padded(channels_) * sizeof(uint16_t); }
-  size_t row_bytes() const { return round_up(channels_ * sizeof(float), 64); }
+  size_t row_bytes() const { return align(channels_ * sizeof(float)); }
 
   void gather(const uint8_t* in, size_t position, uint8_t* patch) const noexcept {
     geometry_.gather(in, tap_bytes_, position, patch);

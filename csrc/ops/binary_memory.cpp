@@ -1,5 +1,6 @@
 // The memory of an FSMN block: a depthwise FIR filter over time with 1-bit taps on 1-bit
 // activations.
+#include "align.h"
 #include "ops/geometry.h"
 #include "ops/output_stage.h"
 
@@ -43,9 +44,9 @@ class BinaryMemory final : public Op {
   }
 
  private:
-  size_t pointer_bytes() const { return (geometry_.y.kernel * sizeof(uint8_t*) + 63) / 64 * 64; }
+  size_t pointer_bytes() const { return align(geometry_.y.kernel * sizeof(uint8_t*)); }
   size_t count_bytes() const { return OutputStage::padded(8 * word_bytes_) * sizeof(uint16_t); }
-  size_t row_floats() const { return (channels_ * sizeof(float) + 63) / 64 * 64; }
+  size_t row_floats() const { return align(channels_ * sizeof(float)); }
 
   CountBases read_weights(const OpInput& input) {
     const BufferSpec& in = input.input();

@@ -1,6 +1,7 @@
 // The output stage alone: batch-norm, PReLU, residual add, sign.
 #include <cstring>
 
+#include "align.h"
 #include "ops/output_stage.h"
 
 namespace bifast {
@@ -21,7 +22,7 @@ class Elementwise final : public Op {
     input.require_no_geometry();
   }
 
-  size_t scratch_bytes() const override { return (channels_ * sizeof(float) + 63) / 64 * 64; }
+  size_t scratch_bytes() const override { return align(channels_ * sizeof(float)); }
   uint64_t work() const override { return uint64_t{positions_} * channels_; }
 
   void run(const Workspace& workspace) const noexcept override {

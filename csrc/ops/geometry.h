@@ -72,6 +72,7 @@ struct Geometry {
                         s.dilation[axis] <= kMaxGeometry && s.pad[axis] <= kMaxGeometry,
                     "expected kernel 1 .. 255, stride and dilation 1 .. 65535, pad 0 .. 65535");
     }
+    input.claim((size_t{out.height} + out.width) * sizeof(size_t));  // class_of
     Geometry g{Axis(in.height, out.height, s.kernel[0], s.stride[0], s.pad[0], s.dilation[0]),
                Axis(in.width, out.width, s.kernel[1], s.stride[1], s.pad[1], s.dilation[1])};
     input.require(uint64_t{g.n_classes()} * g.taps() * out.channels <= kMaxClassTaps,

@@ -60,7 +60,10 @@ void OutputStage::read_affine(const OpInput& input) {
   if (s.slope != kNone) {
     const bool shared = input.file.tensors[s.slope].cols == 1;
     slope_ = input.floats(s.slope, "slope", 1, shared ? 1 : channels_);
-    if (shared) slope_.resize(channels_, slope_[0]);
+    if (shared) {
+      input.claim(channels_ * sizeof(float));
+      slope_.resize(channels_, slope_[0]);
+    }
     affine_.slope = slope_.data();
   }
 }

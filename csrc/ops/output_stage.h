@@ -24,6 +24,8 @@ class OutputStage {
   explicit OutputStage(const OpInput& input);
   // For layers whose sums are counts.
   OutputStage(const OpInput& input, const CountBases& counts);
+  OutputStage(const OutputStage&) = delete;  // affine_ points into the tables
+  OutputStage& operator=(const OutputStage&) = delete;
 
   // Counts, limits and flips of one position are padded to this many channels.
   static size_t padded(size_t channels) {
