@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import struct
-import threading
 import sys
+import threading
 import wave
 from contextlib import suppress
 from pathlib import Path
