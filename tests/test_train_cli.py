@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,14 @@ from bifast.train import extra
 from bifast.train.data import TASKS
 
 SMALL = ["--set", "optim.epochs=1", "--set", "optim.batch=16", "--set", "data.variants=1"]
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Leave the number of threads as it was: the command sets it."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 def test_recordings_become_a_measured_model(

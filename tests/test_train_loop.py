@@ -39,6 +39,12 @@ def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_folder(tmp_path_factory.mktemp("tones"), WORDS)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Equal bits are promised for one thread; a command tested elsewhere may have set more."""
+    torch.set_num_threads(1)
+
+
 def recipe(*settings: str) -> Recipe:
     return load_recipe("sc11", [*SETTINGS, *settings])
 
