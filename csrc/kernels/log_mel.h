@@ -26,6 +26,15 @@ struct LogMel {
   struct Complex {
     Doubles re, im;
   };
+  // Half of the smallest L1 data cache in use, which also holds the twiddles.
+  static constexpr size_t kCacheBytes = 16384;
+
+  // Part by part: GCC copies whole structs of vectors through memory, sixteen bytes at a time.
+  static Complex load(const Complex& from) { return {from.re, from.im}; }
+  static void store(Complex& to, const Complex& value) {
+    to.re = value.re;
+    to.im = value.im;
+  }
 
   static Complex multiply(Complex a, double wr, double wi) {
     return {a.re * wr - a.im * wi, a.re * wi + a.im * wr};
@@ -45,7 +54,7 @@ struct LogMel {
   };
 
   static Butterfly butterfly(const Complex* z, size_t q) {
-    const Complex a = z[0], b = z[q], c = z[2 * q], d = z[3 * q];
+    const Complex a = load(z[0]), b = load(z[q]), c = load(z[2 * q]), d = load(z[3 * q]);
     const Complex t0{a.re + c.re, a.im + c.im}, t1{a.re - c.re, a.im - c.im};
     const Complex t2{b.re + d.re, b.im + d.im}, t3{b.im - d.im, d.re - b.re};  // t3 = -i (b - d)
     return {{t0.re + t2.re, t0.im + t2.im},
@@ -54,37 +63,46 @@ struct LogMel {
             {t1.re - t3.re, t1.im - t3.im}};
   }
 
-  static void fft(const FrontendTables& t, Complex* z) {
-    const size_t n = t.n_fft / 2;
-    size_t span = n;
-    for (; span >= 4; span /= 4) {
-      const size_t q = span / 4;
-      const size_t step = t.n_fft / span;
-      for (size_t block = 0; block < n; block += span) {  // twiddle 1
+  // One radix-4 stage over each `span` of n points.
+  static void stage(const FrontendTables& t, Complex* z, size_t n, size_t span) {
+    const size_t q = span / 4;
+    const size_t step = t.n_fft / span;
+    for (size_t block = 0; block < n; block += span) {  // twiddle 1
+      const Butterfly y = butterfly(z + block, q);
+      store(z[block], y.y0);
+      store(z[block + q], y.y1);
+      store(z[block + 2 * q], y.y2);
+      store(z[block + 3 * q], y.y3);
+    }
+    for (size_t j = 1; j < q; ++j) {
+      const double* w1 = t.twiddle + 2 * j * step;
+      const double* w2 = t.twiddle + 4 * j * step;
+      const double* w3 = t.twiddle + 6 * j * step;
+      for (size_t block = j; block < n; block += span) {
         const Butterfly y = butterfly(z + block, q);
-        z[block] = y.y0;
-        z[block + q] = y.y1;
-        z[block + 2 * q] = y.y2;
-        z[block + 3 * q] = y.y3;
-      }
-      for (size_t j = 1; j < q; ++j) {
-        const double* w1 = t.twiddle + 2 * j * step;
-        const double* w2 = t.twiddle + 4 * j * step;
-        const double* w3 = t.twiddle + 6 * j * step;
-        for (size_t block = j; block < n; block += span) {
-          const Butterfly y = butterfly(z + block, q);
-          z[block] = y.y0;
-          z[block + q] = multiply(y.y1, w1[0], w1[1]);
-          z[block + 2 * q] = multiply(y.y2, w2[0], w2[1]);
-          z[block + 3 * q] = multiply(y.y3, w3[0], w3[1]);
-        }
+        store(z[block], y.y0);
+        store(z[block + q], multiply(y.y1, w1[0], w1[1]));
+        store(z[block + 2 * q], multiply(y.y2, w2[0], w2[1]));
+        store(z[block + 3 * q], multiply(y.y3, w3[0], w3[1]));
       }
     }
+  }
+
+  // Transforms n points. Depth first: the quarters that a stage leaves are transformed one after
+  // another, so that all but the first stages find their points in the L1 cache.
+  static void fft(const FrontendTables& t, Complex* z, size_t n) {
+    if (n * sizeof(Complex) > kCacheBytes) {
+      stage(t, z, n, n);
+      for (size_t i = 0; i < 4; ++i) fft(t, z + i * n / 4, n / 4);
+      return;
+    }
+    size_t span = n;
+    for (; span >= 4; span /= 4) stage(t, z, n, span);
     if (span == 2) {
       for (size_t i = 0; i < n; i += 2) {
-        const Complex a = z[i], b = z[i + 1];
-        z[i] = {a.re + b.re, a.im + b.im};
-        z[i + 1] = {a.re - b.re, a.im - b.im};
+        const Complex a = load(z[i]), b = load(z[i + 1]);
+        store(z[i], {a.re + b.re, a.im + b.im});
+        store(z[i + 1], {a.re - b.re, a.im - b.im});
       }
     }
   }
@@ -93,7 +111,7 @@ struct LogMel {
   static void power_spectrum(const FrontendTables& t, const Complex* z, Floats* power) {
     const size_t n = t.n_fft / 2;
     for (size_t k = 0; k <= n / 2; ++k) {
-      const Complex a = z[t.order[k]], b = z[t.order[(n - k) % n]];
+      const Complex a = load(z[t.order[k]]), b = load(z[t.order[(n - k) & (n - 1)]]);
       const double wr = t.twiddle[2 * k], wi = t.twiddle[2 * k + 1];
       const Doubles er = a.re + b.re, ei = a.im - b.im;
       const Doubles dr = a.re - b.re, di = a.im + b.im;
@@ -142,7 +160,7 @@ struct LogMel {
   static void run(const FrontendTables* t, float* frames, double* work, float* out) {
     interleave(*t, frames, reinterpret_cast<Doubles*>(work));
     Complex* z = reinterpret_cast<Complex*>(work);
-    fft(*t, z);
+    fft(*t, z, t->n_fft / 2);
     Floats* power = reinterpret_cast<Floats*>(frames);
     power_spectrum(*t, z, power);
     bands(*t, power, out);
