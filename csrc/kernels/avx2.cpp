@@ -5,8 +5,6 @@
 //   is one output channel, so there is no horizontal sum. Per byte of depth and 4 x 64 outputs:
 //   16 vpshufb, 16 vpaddb, 8 vbroadcasti128 (loads) and 6 operations to split the weights.
 // Throughput: vpshufb 2 a cycle on Zen 2 and Ice Lake or later, 1 on Haswell to Skylake (port 5).
-//   Measured on Zen 3, GCC 12: 5 to 7 times a xor and vpshufb popcount along the depth at 128 bits,
-//   3 times at 256 bits.
 // Limit: port 5 on Haswell and Skylake; elsewhere instruction issue, since splitting the
 //   activations' nibbles takes 5 scalar operations for each row and byte.
 // Lanes are u8: at most 31 bytes of depth (31 * 8 <= 255) before they are widened to u16.

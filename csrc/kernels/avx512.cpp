@@ -3,9 +3,8 @@
 // Binary product: vpxord with 32 activation bits broadcast from memory, vpopcntd, vpaddd. One
 //   32-bit lane is one output channel, so there is no horizontal sum. Per 32 bits of depth and
 //   4 x 64 outputs: 16 of each, 4 loads of weights and 4 broadcasts.
-// Throughput on Zen 4 (measured): vpopcntd 1 a cycle, vpaddd 1.9, vpxord with a broadcast 2.
-//   Lanes of 16 bits (BITALG) are 0 to 6 % faster there, but a 16-bit broadcast costs Intel cores
-//   the port that counts.
+// Throughput on Zen 4: vpopcntd 1 a cycle, vpaddd 2, vpxord with a broadcast 2. Lanes of 16 bits
+//   (BITALG) would do as well there, but a 16-bit broadcast costs Intel cores the port that counts.
 // Limit: the port of vpopcntd (port 5 on Ice Lake).
 // Lanes are u32 and become u16 at the end: a count is at most kMaxDepthBits = 65535 by contract.
 #ifdef BIFAST_SIMDE

@@ -6,7 +6,6 @@
 //   adding up each vector by itself (uaddlv) would take 16 slow ones and as many moves.
 // Throughput: 3 vector operations a block (128 multiply-adds): 3 cycles on Cortex-A53 and A55 (one
 //   128-bit operation a cycle), 1.5 on A72, A76 and N1 (two pipes), 0.75 on X1 and V1 (four).
-//   Instructions a block in the loop, with loads and loop control: GCC 12 3.7, Clang 14 3.6.
 // Limit: the vector pipes. Registers: 16 counts, 8 operands and a few temporaries of 32.
 // Lanes are u8: 15 blocks of depth (15 * 8 = 120), so that one level of addp (240) still fits.
 #include <arm_neon.h>
