@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 examples:
   bifast eval bifsmn DIR                     every depth on the official test split
-  bifast eval my.bifast --data DIR --json    one JSON object
+  bifast eval my.bifast DIR --json           one JSON object
   bifast eval bifsmn --split extra           other sounds: sentences, noise
   bifast eval bifsmn --plot confusion.png    a picture of the confusions
 
@@ -31,8 +31,9 @@ def register(commands: options.Subparsers) -> None:
         commands, "eval", "measure a model's accuracy on recordings, by the engine", _EPILOG
     )
     parser.add_argument("model", nargs="?", default=bifast.DEFAULT_MODEL, help="a name or a file")
-    parser.add_argument("folder", nargs="?", metavar="DATA", help="data folder, same as --data")
-    parser.add_argument("--data", metavar="DIR", help="data folder (default: BIFAST_DATA)")
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA", help="data folder (default: BIFAST_DATA)"
+    )
     parser.add_argument("--task", help="name of the task (default: what the card says)")
     parser.add_argument("--split", default="testing", help="split (default: %(default)s)")
     parser.add_argument("--depth", help="only the confusions of this depth in the picture")
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"unknown split {args.split!r}; {nearest(args.split, list(SPLITS))}")
     model = bifast.Model.load(args.model, isa=args.isa)
     task = TASKS[args.task or str(model.card.get("task", ""))]
-    folder = DataFolder(find_data(args.folder or args.data))
+    folder = DataFolder(find_data(args.data))
     with BarWatcher() as watcher:
         measured = measure(model, task, folder, args.split, watcher.track)
     told = {"model": str(args.model), "task": task.name, "split": args.split, "isa": model.isa}
