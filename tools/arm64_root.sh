@@ -6,7 +6,7 @@
 set -euo pipefail
 mkdir -p "$1"
 dir=$(cd "$1" && pwd)
-root=$dir/root
+root=$dir/sysroot
 state=$dir/apt
 [ ! -e "$dir/complete" ] || exit 0
 

@@ -5,7 +5,7 @@ mkdir -p "$1"
 build=$(cd "$1" && pwd)
 shift
 tools/arm64_root.sh "$build/python"
-headers=$(echo "$build"/python/root/usr/include/python3.*)
+headers=$(echo "$build"/python/sysroot/usr/include/python3.*)
 abi=cpython-3${headers##*python3.}
 host=$build/python/pip/bin/python
 package=$build/package
@@ -15,7 +15,7 @@ cmake -S . -B "$build/extension" -DSKBUILD=ON -DBIFAST_WERROR=ON \
   -Dpybind11_DIR="$("$host" -m pybind11 --cmakedir)" -DPYBIND11_FINDPYTHON=ON \
   -DPython_EXECUTABLE="$host" -DPython_INCLUDE_DIR="$headers" \
   -DPYTHON_MODULE_EXTENSION=".$abi-aarch64-linux-gnu.so" \
-  -DCMAKE_CXX_FLAGS="-idirafter $build/python/root/usr/include" > "$build/configure.log"
+  -DCMAKE_CXX_FLAGS="-idirafter $build/python/sysroot/usr/include" > "$build/configure.log"
 cmake --build "$build/extension" --parallel "$(nproc)"
 rm -rf "$package" && mkdir -p "$package" && cp -r python/bifast "$package/"
 cmake --install "$build/extension" --prefix "$package"

@@ -16,14 +16,11 @@ class AveragePool final : public Op {
         inverse_(1.0f / static_cast<float>(positions_)),
         stage_(input) {
     const BufferSpec &in = input.input(), &out = input.output();
-    input.require(!in.is_bits, "expected floats as input");
+    input.require_floats();
     input.require(out.positions() == 1 && out.channels == in.channels,
                   "expected an output of 1 x 1 with the input's channels");
     input.require(input.spec.input != input.spec.out_f32, "out_f32 is its own input");
-    input.require(input.spec.threshold == kNone && input.spec.flip == kNone,
-                  "thresholds are for binary layers");
-    input.require(input.spec.weights == kNone, "has weights");
-    input.require_no_geometry();
+    input.require_no_weights();
   }
 
   size_t scratch_bytes() const override { return align(channels_ * sizeof(float)); }

@@ -25,10 +25,8 @@ class Conv2d final : public Op {
         depth_(geometry_.taps() * in_channels_),
         direct_(geometry_.patches_are_runs()),
         stage_(input) {
-    input.require(!input.input().is_bits, "expected floats as input");
+    input.require_floats();
     input.require(input.spec.input != input.spec.out_f32, "out_f32 is its own input");
-    input.require(input.spec.threshold == kNone && input.spec.flip == kNone,
-                  "thresholds are for binary layers");
     input.require(depth_ <= kMaxDepth, "more than 2^20 products in one sum");
     input.check_work(work());
     const std::vector<float> w = input.floats(input.spec.weights, "weights", depth_, channels_);

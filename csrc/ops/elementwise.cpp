@@ -14,12 +14,9 @@ class Elementwise final : public Op {
         positions_(input.output().positions()),
         channels_(input.output().channels),
         stage_(input) {
-    input.require(!input.input().is_bits, "expected floats as input");
+    input.require_floats();
     input.require(input.input().same_shape(input.output()), "input and output differ in shape");
-    input.require(input.spec.threshold == kNone && input.spec.flip == kNone,
-                  "thresholds are for binary layers");
-    input.require(input.spec.weights == kNone, "has weights");
-    input.require_no_geometry();
+    input.require_no_weights();
   }
 
   size_t scratch_bytes() const override { return align(channels_ * sizeof(float)); }

@@ -45,7 +45,13 @@ const BufferSpec& OpInput::output() const {
 
 void OpInput::refuse(const std::string& why) const { fail_format(spec.name + ": " + why); }
 
-void OpInput::require_no_geometry() const {
+void OpInput::require_floats() const {
+  require(!input().is_bits, "expected floats as input");
+  require(spec.threshold == kNone && spec.flip == kNone, "thresholds are for binary layers");
+}
+
+void OpInput::require_no_weights() const {
+  require(spec.weights == kNone, "has weights");
   constexpr std::array<uint32_t, 2> kZero{};
   require(
       spec.kernel == kZero && spec.stride == kZero && spec.pad == kZero && spec.dilation == kZero,

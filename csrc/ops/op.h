@@ -57,8 +57,10 @@ struct OpInput {
     require(n_bytes <= kMaxTableBytes - table_bytes, "the layers need more than 1 GiB of tables");
     table_bytes += n_bytes;
   }
-  // Stops where kernel, stride, pad or dilation is given to a layer that has none.
-  void require_no_geometry() const;
+  // Stops a layer on floats that reads bits, or has the thresholds of a binary layer.
+  void require_floats() const;
+  // Stops where weights, kernel, stride, pad or dilation are given to a layer that has none.
+  void require_no_weights() const;
   // A tensor of rows by cols (cols == 0: any), widened to float or int32.
   const TensorSpec& tensor(uint32_t id, const char* role, size_t rows, size_t cols) const;
   std::vector<float> floats(uint32_t id, const char* role, size_t rows, size_t cols) const;

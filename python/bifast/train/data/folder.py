@@ -55,7 +55,7 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
     chosen = Path(path or os.environ.get("BIFAST_DATA") or beside)
     if not (chosen / "index.csv").is_file():
         raise FileNotFoundError(
-            f"no index.csv in {chosen}; give the data folder with --data DIR or BIFAST_DATA"
+            f"no index.csv in {chosen}; give the data folder on the command line, or set BIFAST_DATA"
         )
     return chosen
 
