@@ -152,17 +152,23 @@ bifast_status run_clip(bifast_session* session, size_t depth, const Sample* samp
   });
 }
 
+// Audio of any length, and room for its features.
+template <typename Sample>
+void check_audio(const bifast::Frontend& frontend, const Sample* samples, size_t n_samples,
+                 const float* features, size_t n_features) {
+  expect_pointer(samples, "samples");
+  expect_pointer(features, "features");
+  if (n_samples < 1) bifast::fail_argument("n_samples: expected at least 1, got 0");
+  expect_count("n_features", frontend.n_frames(n_samples) * frontend.params().n_mels, n_features);
+  bifast::check_samples(samples, n_samples);
+}
+
 template <typename Sample>
 bifast_status run_features_of(bifast_session* session, const Sample* samples, size_t n_samples,
                               float* features, size_t n_features) {
   return guarded([&] {
     expect_pointer(session, "session");
-    expect_pointer(samples, "samples");
-    expect_pointer(features, "features");
-    const bifast::Frontend& frontend = frontend_of(session->model);
-    if (n_samples < 1) bifast::fail_argument("n_samples: expected at least 1, got 0");
-    expect_count("n_features", frontend.n_frames(n_samples) * frontend.params().n_mels, n_features);
-    bifast::check_samples(samples, n_samples);
+    check_audio(frontend_of(session->model), samples, n_samples, features, n_features);
     session->model.run_frontend(session->arena.get(), samples, n_samples, features);
   });
 }
@@ -172,12 +178,8 @@ bifast_status run_frontend(bifast_frontend* frontend, const Sample* samples, siz
                            float* features, size_t n_features) {
   return guarded([&] {
     expect_pointer(frontend, "frontend");
-    expect_pointer(samples, "samples");
-    expect_pointer(features, "features");
     const bifast::Frontend& f = frontend->frontend;
-    if (n_samples < 1) bifast::fail_argument("n_samples: expected at least 1, got 0");
-    expect_count("n_features", f.n_frames(n_samples) * f.params().n_mels, n_features);
-    bifast::check_samples(samples, n_samples);
+    check_audio(f, samples, n_samples, features, n_features);
     f.run(samples, n_samples, features, frontend->scratch.get());
   });
 }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "align.h"
 #include "byte_checks.h"
 #include "error.h"
 
@@ -291,7 +292,7 @@ size_t BufferSpec::row_bytes() const {
   for (const size_t small : {1, 2, 4, 8}) {
     if (bytes <= small) return small;
   }
-  return (bytes + 15) / 16 * 16;
+  return round_up(bytes, 16);
 }
 
 size_t TensorSpec::row_bytes() const {

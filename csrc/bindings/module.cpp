@@ -129,10 +129,6 @@ class Model {
     bifast_input_shape(get(), shape);
     return {shape[0], shape[1], shape[2]};
   }
-  size_t input_size() const {
-    const auto [height, width, channels] = input_shape();
-    return height * width * channels;
-  }
 
   Array<float> run(const py::array& x, size_t depth, size_t threads) {
     if (x.ndim() != 2) throw py::value_error("samples: expected [B, S]");

@@ -19,7 +19,7 @@ class BinaryMemory final : public Op {
         row_bytes_(input.input().row_bytes()),
         // Words may run into the next row (or the arena's slack): what they count there is never
         // used.
-        word_bytes_((row_bytes_ + kWordBytes - 1) / kWordBytes * kWordBytes),
+        word_bytes_(round_up(row_bytes_, kWordBytes)),
         stage_(input, read_weights(input)) {}
 
   size_t scratch_bytes() const override { return pointer_bytes() + count_bytes() + row_floats(); }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "align.h"
 #include "ops/geometry.h"
 #include "ops/output_stage.h"
 
@@ -19,7 +20,7 @@ class Conv2d final : public Op {
         input_(input.spec.input),
         geometry_(Geometry::of(input)),
         channels_(input.output().channels),
-        padded_((channels_ + kFloatBlock - 1) / kFloatBlock * kFloatBlock),
+        padded_(round_up(channels_, kFloatBlock)),
         positions_(input.output().positions()),
         in_channels_(input.input().channels),
         depth_(geometry_.taps() * in_channels_),
@@ -67,7 +68,9 @@ class Conv2d final : public Op {
   }
 
  private:
-  size_t patch_floats() const { return direct_ ? 0 : (kRows * depth_ + 15) / 16 * 16; }
+  size_t patch_floats() const {
+    return direct_ ? 0 : align(kRows * depth_ * sizeof(float)) / sizeof(float);
+  }
 
   const Kernels& kernels_;
   uint32_t input_;

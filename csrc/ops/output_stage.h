@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "align.h"
 #include "ops/op.h"
 
 namespace bifast {
@@ -28,9 +29,7 @@ class OutputStage {
   OutputStage& operator=(const OutputStage&) = delete;
 
   // Counts, limits and flips of one position are padded to this many channels.
-  static size_t padded(size_t channels) {
-    return (channels + kColumnBlock - 1) / kColumnBlock * kColumnBlock;
-  }
+  static size_t padded(size_t channels) { return round_up(channels, kColumnBlock); }
 
   // p: [padded(channels)]; row: [channels], room for floats that have no buffer of their own.
   void finish_counts(const Workspace& workspace, size_t position, size_t class_id,

@@ -3,6 +3,8 @@
 
 #include <cstring>
 
+#include "align.h"
+
 namespace bifast {
 namespace {
 
@@ -44,7 +46,7 @@ std::shared_ptr<const Panel> PanelCache::get(uint32_t tensor_id, const TensorSpe
                                              const PatchLayout& layout, const Kernels& kernels) {
   std::shared_ptr<const Panel>& panel = panels_[{tensor_id, layout.in_channels}];
   if (panel != nullptr) return panel;
-  const size_t n_padded = (weights.rows + kColumnBlock - 1) / kColumnBlock * kColumnBlock;
+  const size_t n_padded = round_up(weights.rows, kColumnBlock);
   const Panel rows = pad_taps(weights, layout, n_padded);
   const auto tiled = [&] {
     switch (kernels.tile_bytes) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,5 @@ def export_checkpoint(
         card["accuracy"] = {d: v["accuracy"] for d, v in told["depths"].items()}
         card["recall"] = {d: v["recall"] for d, v in told["depths"].items()}
         card["test"] = f"{told['clips']} clips of the official testing split, by the engine"
-        file = ModelFile(
-            file.frontend, labels, file.depths, file.buffers, file.tensors, file.ops, card
-        )
+        file = dataclasses.replace(file, card=card)
     return file, int(card["float_bytes"])
