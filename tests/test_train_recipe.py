@@ -143,7 +143,7 @@ def test_scores_count_words_unknown_and_silence() -> None:
 
 
 def test_missing_data_folder_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="--data DIR or BIFAST_DATA"):
+    with pytest.raises(FileNotFoundError, match="on the command line, or set BIFAST_DATA"):
         find_data(tmp_path)
     (tmp_path / "index.csv").write_text("file,offset\n")
     with pytest.raises(ValueError, match="no column length"):
