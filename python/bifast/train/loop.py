@@ -19,6 +19,7 @@ from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_check
 from bifast.train.data import TASKS, DataFolder
 from bifast.train.data.features import Split, load_split
 from bifast.train.data.task import Task
+from bifast.train.memory import keep_freed_memory
 from bifast.train.nets import KeywordNet
 from bifast.train.objective import batch_loss
 from bifast.train.optimizer import make_optimizer
@@ -84,6 +85,7 @@ def train(
     TrainingDivergedError
         If the loss becomes NaN or infinite.
     """
+    keep_freed_memory()
     check_recipe(recipe)
     task = TASKS[recipe.data.task]
     wanted = recipe.distill.teacher

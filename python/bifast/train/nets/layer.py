@@ -52,7 +52,9 @@ class Layer(nn.Module):
         super().__init__()
         bound = 1.0 / math.sqrt(math.prod(shape[1:]))
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.empty(shape[0]).uniform_(-bound, bound))
+        # A batch norm takes away whatever is added before it, so only layers without one have a bias.
+        bias = torch.empty(shape[0]).uniform_(-bound, bound)
+        self.bias = nn.Parameter(bias) if norm is None else None
         self.binarizer = BINARIZERS[binarizer](c_in, shape[0])
         self.norm = norm
         self.act = act
@@ -79,11 +81,11 @@ class Layer(nn.Module):
             Each [c_out], float32, rounded once from float64.
         """
         _, weight_scale = self.binarizer.weight(self.weight.detach())
-        scale, shift = weight_scale.double(), self.bias.detach().double()
         if self.norm is not None:
-            norm_scale, norm_shift = self.norm.affine(depth)
-            scale, shift = scale * norm_scale, shift * norm_scale + norm_shift
-        return scale.float(), shift.float()
+            norm_scale, shift = self.norm.affine(depth)
+            return (weight_scale.double() * norm_scale).float(), shift.float()
+        assert self.bias is not None
+        return weight_scale.clone(), self.bias.detach().clone()
 
     def forward(self, x: Tensor, depth: int = 0, residual: Tensor | None = None) -> Tensor:
         """Run the layer at a depth; `residual` has the shape of the output."""
@@ -91,9 +93,11 @@ class Layer(nn.Module):
         x = self.binarizer.activation(x)
         if self.training:
             weight = levels * scale.reshape(-1, *[1] * (levels.dim() - 1))
-            y = self.product(x, weight) + self.bias
+            y = self.product(x, weight)
             if self.norm is not None:
                 y = self.norm(y.flatten(0, -2), depth).view(y.shape)
+            else:
+                y = y + self.bias
         else:
             folded_scale, folded_shift = self.affine(depth)
             y = self.product(x, levels) * folded_scale + folded_shift
