@@ -20,6 +20,9 @@ TOLERANCE_DB = 1e-3
 SETTINGS = {
     "paper": FRONTEND_PAPER,
     "causal-25ms": FrontendParams(16000, 16000, 512, 400, 160, 40, False, 20.0, 7600.0, 1.0, 1e-10),
+    "512-hop-253": FrontendParams(n_fft=512, win_length=512, hop=253, power_divisor=192.0),
+    "1024-hop-256": FrontendParams(n_fft=1024, win_length=1024, hop=256, n_mels=40),
+    "1024-480-hop-160": FrontendParams(n_fft=1024, win_length=480, hop=160, n_mels=40),
     "small": SMALL_FRONTEND,
     "fft-16": FrontendParams(8000, 300, 16, 15, 3, 4, True, 0.0, 4000.0, 3.0, 1e-8),
     "fft-32": FrontendParams(8000, 300, 32, 1, 7, 5, True, 0.0, 4000.0, 3.0, 1e-8),

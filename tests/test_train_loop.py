@@ -21,9 +21,11 @@ pytest.importorskip("matplotlib", reason="the extra `train` is not installed")
 from train_folder import make_folder
 
 from bifast.train.batches import epoch_order
+from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from bifast.train.data import TASKS
 from bifast.train.data.features import Split
+from bifast.train.export.command import export_checkpoint
 from bifast.train.loop import TrainingDivergedError, train
 from bifast.train.recipe import Recipe, RecipeError, load_recipe
 from bifast.train.schedule import rate_at
@@ -32,6 +34,13 @@ from bifast.train.watch import Watcher
 torch.set_num_threads(1)
 WORDS = TASKS["sc11"].labels
 SETTINGS = ["optim.epochs=3", "optim.batch=16", "data.variants=2"]
+FAST = [
+    "frontend.n_fft=512",
+    "frontend.win_length=512",
+    "frontend.hop=253",
+    "frontend.n_mels=40",
+    "frontend.power_divisor=192",
+]
 
 
 @pytest.fixture(scope="module")
@@ -193,6 +202,46 @@ def test_run_starts_from_a_finished_one(tones: Path, tmp_path: Path) -> None:
     assert torch.equal(one, other)
     with pytest.raises(CheckpointError, match=r"optim\.init: the weights of first do not fit"):
         run(tones, tmp_path / "third", recipe(*frozen, "net.slopes=layer"))
+
+
+def test_front_end_reaches_features_net_and_model_file(tones: Path, tmp_path: Path) -> None:
+    chosen = recipe("optim.epochs=1", *FAST)
+    run(tones, tmp_path / "fast", chosen)
+    net, _, _ = load_net(tmp_path / "fast")
+    assert (net.frames, net.mels) == (64, 40)
+    # Export runs the net over the features that the engine computes from the clips.
+    data = str(tones)
+    file, _ = export_checkpoint(tmp_path / "fast", name=None, data=data, watcher=Watcher())
+    assert file.frontend == chosen.frontend
+    assert file.buffers[0].shape == (64, 40, 1)
+
+
+def test_net_refuses_a_front_end_that_it_can_not_take(tones: Path, tmp_path: Path) -> None:
+    message = r"net bifsmn: frames and bands must be multiples of 4, got 63 and 32; change frontend"
+    with pytest.raises(ValueError, match=message):
+        run(tones, tmp_path / "run", recipe("frontend.hop=256"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_teacher_with_another_front_end_is_refused(tones: Path, tmp_path: Path) -> None:
+    run(tones, tmp_path / "teacher", recipe("optim.epochs=1", *FAST))
+    taught = recipe("distill.teacher=teacher", "distill.logits=0.5")
+    with pytest.raises(CheckpointError, match="trained with another front-end"):
+        run(tones, tmp_path / "student", taught)
+
+
+def test_checkpoint_from_before_the_front_end_was_a_choice_goes_on(
+    tones: Path, tmp_path: Path
+) -> None:
+    chosen = recipe("optim.epochs=1")
+    run(tones, tmp_path, chosen)
+    state = load_checkpoint(tmp_path / "last.pt")
+    del state["recipe"]["frontend"]
+    save_checkpoint(tmp_path / "last.pt", state)
+    before = weights(tmp_path / "final.pt")
+    run(tones, tmp_path, chosen)
+    after = weights(tmp_path / "final.pt")
+    assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_values_out_of_range_are_refused(tones: Path, tmp_path: Path) -> None:

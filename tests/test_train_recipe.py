@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from bifast.format import FRONTEND_PAPER
 from bifast.train.binarizers import BINARIZERS
 from bifast.train.data import TASKS
 from bifast.train.data.augment import Augment, add_room, augment, change_speed, fit, move
@@ -69,6 +71,30 @@ def test_settings_reach_nested_tables() -> None:
     assert recipe.optim.lr == 1.0
     assert recipe.data.augment.noise == 0.9
     assert recipe.distill.teacher == "x"
+
+
+def test_front_end_of_a_recipe_has_the_papers_defaults() -> None:
+    assert load_recipe("sc11", []).frontend == FRONTEND_PAPER
+    changed = load_recipe("sc11", ["frontend.hop=253", "frontend.center=false"]).frontend
+    assert changed == replace(FRONTEND_PAPER, hop=253, center=False)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("frontend.n_fft=500", "frontend: front-end: expected n_fft a power of two"),
+        (
+            "frontend.n_fft=512",
+            r"frontend: front-end: expected win_length in 1 \.\. n_fft, got 2048",
+        ),
+        ("frontend.hop=0", "expected hop >= 1"),
+        ("frontend.sample_rate=8000", r"clips are 16000 samples at 16000 Hz, got \(8000, 16000\)"),
+        ("frontend.window_samples=8000", "clips are 16000 samples at 16000 Hz"),
+    ],
+)
+def test_front_end_out_of_range_is_explained(setting: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_recipe(load_recipe("sc11", [setting]))
 
 
 def test_words_of_the_unknown_test_are_never_trained() -> None:

@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class FrontendParams:
-    """Log-mel front-end.
+    """Log-mel front-end; the defaults are the BiFSMN papers' setting (`FRONTEND_PAPER`).
 
     Parameters
     ----------
@@ -37,22 +37,22 @@ class FrontendParams:
     f_min, f_max
         Lower edge of the first band and upper edge of the last, Hz.
     power_divisor
-        The power spectrum is divided by it.
+        The power spectrum is divided by it; the sum of the squared window is 3/8 of `win_length`.
     floor
         Smallest power before the logarithm.
     """
 
-    sample_rate: int
-    window_samples: int
-    n_fft: int
-    win_length: int
-    hop: int
-    n_mels: int
-    center: bool
-    f_min: float
-    f_max: float
-    power_divisor: float
-    floor: float
+    sample_rate: int = 16000
+    window_samples: int = 16000
+    n_fft: int = 2048
+    win_length: int = 2048
+    hop: int = 512
+    n_mels: int = 32
+    center: bool = True
+    f_min: float = 0.0
+    f_max: float = 8000.0
+    power_divisor: float = 768.0
+    floor: float = 1e-10
 
     @property
     def n_frames(self) -> int:
@@ -61,19 +61,7 @@ class FrontendParams:
         return 1 + covered // self.hop
 
 
-FRONTEND_PAPER = FrontendParams(
-    sample_rate=16000,
-    window_samples=16000,
-    n_fft=2048,
-    win_length=2048,
-    hop=512,
-    n_mels=32,
-    center=True,
-    f_min=0.0,
-    f_max=8000.0,
-    power_divisor=768.0,
-    floor=1e-10,
-)
+FRONTEND_PAPER = FrontendParams()
 """The BiFSMN papers' setting: 32 frames of 32 bands for one second at 16 kHz."""
 
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from bifast.format import FRONTEND_PAPER, FrontendParams
 from bifast.train.checkpoint import CheckpointError, load_checkpoint
 from bifast.train.nets import NETS, KeywordNet
 from bifast.train.recipe import Recipe, recipe_from_dict
 
-FRONTEND: FrontendParams = FRONTEND_PAPER
-
 
 def build_net(recipe: Recipe, classes: int) -> KeywordNet:
-    """Return a new net with the weights PyTorch's generator gives."""
-    return NETS[recipe.net.name](recipe.net, FRONTEND.n_frames, FRONTEND.n_mels, classes)
+    """Return a new net with the weights PyTorch's generator gives.
+
+    Raises
+    ------
+    ValueError
+        If the net can not take the frames and bands of the recipe's front-end.
+    """
+    frontend = recipe.frontend
+    return NETS[recipe.net.name](recipe.net, frontend.n_frames, frontend.n_mels, classes)
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from bifast.train.batches import epoch_batches
-from bifast.train.build import FRONTEND, build_net
+from bifast.train.build import build_net
 from bifast.train.calibrate import calibrate
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from bifast.train.data import TASKS, DataFolder
@@ -23,7 +23,7 @@ from bifast.train.memory import keep_freed_memory
 from bifast.train.nets import KeywordNet
 from bifast.train.objective import batch_loss
 from bifast.train.optimizer import make_optimizer
-from bifast.train.recipe import Recipe
+from bifast.train.recipe import Recipe, recipe_from_dict
 from bifast.train.run import draw_curves, write_config, write_json, write_metrics
 from bifast.train.sanity import check_recipe, check_split
 from bifast.train.schedule import rate_at
@@ -89,13 +89,13 @@ def train(
     check_recipe(recipe)
     task = TASKS[recipe.data.task]
     wanted = recipe.distill.teacher
-    teacher = freeze(load_finished(wanted, task, out)) if wanted else None
+    teacher = freeze(load_finished(wanted, recipe, out)) if wanted else None
+    state = _start(recipe, task, out, resume)
     splits = load_splits(recipe, task, data, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
     for name in ("validation", "testing"):
         check_split(task, splits[name], name)
     out.mkdir(parents=True, exist_ok=True)
-    state = _start(recipe, task, out, resume)
     write_config(out, recipe, {name: s.labels.size for name, s in splits.items()})
     lesson = _Lesson(splits["training"], teacher, None)
     if teacher is not None and recipe.distill.logits:
@@ -123,7 +123,7 @@ def load_splits(
     splits = {}
     for name in ("training", "validation", "testing"):
         folder = DataFolder(data)
-        split = load_split(folder, task, name, recipe.data, FRONTEND, cache, watcher.track)
+        split = load_split(folder, task, name, recipe.data, recipe.frontend, cache, watcher.track)
         if split.broken:
             shown = ", ".join(split.broken[:5])
             watcher.say(f"{name}: left out {len(split.broken)} broken clips: {shown}")
@@ -138,10 +138,11 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
     last = out / "last.pt"
     if not (resume and last.exists()):
         if recipe.optim.init:
-            _copy_weights(load_finished(recipe.optim.init, task, out), net, recipe.optim.init)
+            _copy_weights(load_finished(recipe.optim.init, recipe, out), net, recipe.optim.init)
         return _State(net, optimizer, 0, [])
     state = load_checkpoint(last)
-    if state["recipe"] != dataclasses.asdict(recipe):
+    # Through the dataclasses, so that a checkpoint from before a key existed has the key's default.
+    if recipe_from_dict(state["recipe"]) != recipe:
         raise CheckpointError(
             f"{last} is of another recipe; give the same settings, another --out, or --no-resume"
         )

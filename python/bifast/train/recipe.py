@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from bifast.format import FrontendParams
 from bifast.train.data.features import DataSpec
 from bifast.train.nets.base import NetSpec
 from bifast.train.registry import nearest
@@ -93,13 +94,14 @@ class Recipe:
         Also the default name of the run folder and of the model.
     seed
         Of initialisation and order.
-    net, data, optim, distill
-        The tables of the file.
+    frontend, net, data, optim, distill
+        The tables of the file. The front-end's window stays one second at 16 kHz, as the clips are.
     """
 
     name: str
     description: str = ""
     seed: int = 0
+    frontend: FrontendParams = field(default_factory=FrontendParams)
     net: NetSpec = field(default_factory=NetSpec)
     data: DataSpec = field(default_factory=DataSpec)
     optim: Optim = field(default_factory=Optim)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from bifast.errors import FormatError
+from bifast.format import FRONTEND_PAPER
+from bifast.format.checks import check_frontend
 from bifast.train.data.features import Split
 from bifast.train.data.task import Task
 from bifast.train.nets.base import DEPTH_NAMES
@@ -12,7 +15,9 @@ from bifast.train.recipe import Recipe, RecipeError
 
 def check_recipe(recipe: Recipe) -> None:
     """Raise `RecipeError` if a value is out of range."""
-    o, d, n = recipe.optim, recipe.distill, recipe.net
+    o, d, n, f = recipe.optim, recipe.distill, recipe.net, recipe.frontend
+    second = (FRONTEND_PAPER.sample_rate, FRONTEND_PAPER.window_samples)
+    clip = (f.sample_rate, f.window_samples)
     rules = [
         (1 <= n.depths <= len(DEPTH_NAMES), f"net.depths: expected 1 .. 4, got {n.depths}"),
         (n.slopes in ("layer", "channel"), f"net.slopes: expected layer or channel: {n.slopes!r}"),
@@ -31,10 +36,15 @@ def check_recipe(recipe: Recipe) -> None:
             bool(d.teacher) or not (d.logits or d.hed),
             "distill.teacher: logits and hed need a teacher",
         ),
+        (clip == second, f"frontend: clips are {second[1]} samples at {second[0]} Hz, got {clip}"),
     ]
     for fine, message in rules:
         if not fine:
             raise RecipeError(message)
+    try:
+        check_frontend(f)
+    except FormatError as error:
+        raise RecipeError(f"frontend: {error}") from None
 
 
 def check_split(task: Task, split: Split, name: str, batch: int = 1) -> None:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError
+from bifast.train.data import TASKS
 from bifast.train.data.features import Split
-from bifast.train.data.task import Task
 from bifast.train.nets import KeywordNet
+from bifast.train.recipe import Recipe
 from bifast.train.watch import Watcher
 
 _BATCH = 256
@@ -26,27 +27,32 @@ def freeze(teacher: KeywordNet) -> KeywordNet:
     return teacher
 
 
-def load_finished(wanted: str, task: Task, out: Path) -> KeywordNet:
+def load_finished(wanted: str, recipe: Recipe, out: Path) -> KeywordNet:
     """Find the net of the finished run called `wanted` beside the run folder `out`, or at a path.
+
+    It will see the features of `recipe`, whose run folder is `out`.
 
     Raises
     ------
     FileNotFoundError
         If there is none; says how to train it.
     CheckpointError
-        If it is not finished, or has other labels than the task.
+        If it is not finished, has other labels than the recipe's task, or another front-end.
     """
     path = Path(wanted) if "/" in wanted else out.parent / wanted
     try:
-        net, _, state = load_net(path)
+        net, trained, state = load_net(path)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"no net in {path}; train it first: bifast train {path.name} --out {path}"
         ) from None
     if not state["finished"]:
         raise CheckpointError(f"the net in {path} has not finished its training")
+    task = TASKS[recipe.data.task]
     if tuple(state["labels"]) != task.labels:
         raise CheckpointError(f"the net in {path} has other labels than task {task.name}")
+    if trained.frontend != recipe.frontend:
+        raise CheckpointError(f"the net in {path} was trained with another front-end")
     return net
 
 

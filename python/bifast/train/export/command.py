@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bifast.format import ModelFile
 from bifast.model import Model
-from bifast.train.build import FRONTEND, load_net
+from bifast.train.build import load_net
 from bifast.train.data import TASKS, DataFolder
 from bifast.train.data.task import Task, load_wave
 from bifast.train.export.model import export_model, float_bytes
@@ -94,7 +94,7 @@ def export_checkpoint(
     net, recipe, state = load_net(path)
     labels = tuple(state["labels"])
     card = card_of(recipe, net, state, name)
-    file = export_model(net, labels, FRONTEND, card)
+    file = export_model(net, labels, recipe.frontend, card)
     model = Model.load(file.to_bytes())
     task = TASKS[recipe.data.task]
     parity = check_parity(net, model, parity_features(model, net, task, data, watcher))

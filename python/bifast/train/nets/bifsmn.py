@@ -88,7 +88,10 @@ class BiFsmn(KeywordNet):
     def __init__(self, spec: NetSpec, frames: int, mels: int, classes: int) -> None:
         super().__init__(frames, mels, classes, DEPTH_NAMES[: spec.depths])
         if frames % 4 or mels % 4:
-            raise ValueError(f"frames and mels: expected multiples of 4, got {frames} and {mels}")
+            raise ValueError(
+                f"net {spec.name}: frames and bands must be multiples of 4, got {frames} and {mels}; "
+                "change frontend.hop (512 gives 32 frames, 253 gives 64) or frontend.n_mels"
+            )
         per_channel = spec.slopes == "channel"
 
         def act(channels: int) -> PositivePRelu | Relu:
