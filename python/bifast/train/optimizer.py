@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from bifast.train.nets import KeywordNet
 from bifast.train.nets.layer import Layer
@@ -19,6 +20,7 @@ def make_optimizer(net: KeywordNet, optim: Optim) -> torch.optim.Optimizer:
     """
     layers = [m for m in net.modules() if isinstance(m, Layer)]
     real = [layer.weight for layer in layers if not layer.binarizer.binary]
+    real += [m.weight for m in net.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     latent = [layer.weight for layer in layers if layer.binarizer.binary]
     weights = {id(p) for p in real + latent}
     others = [p for p in net.parameters() if id(p) not in weights]
