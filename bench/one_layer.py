@@ -82,8 +82,8 @@ def repeated(layer: Layer, times: int) -> bytes:
         return len(tensors) - 1
 
     given = 0
-    if size.type == "bits":
-        given = buffer("bits", size.shape)
+    if size.type != "f32":
+        given = buffer(size.type, size.shape)
         ops.append(Op("sign", "elementwise", 1, 0, out_bits=given))
     residual = None
     if op.residual is not None:
@@ -92,7 +92,8 @@ def repeated(layer: Layer, times: int) -> bytes:
     changed = replace(
         op, depth_mask=1, input=given, residual=residual,
         out_f32=None if op.out_f32 is None else buffer("f32", layer.output.shape),
-        out_bits=None if op.out_bits is None else buffer("bits", layer.output.shape),
+        out_bits=None if op.out_bits is None
+        else buffer(source.buffers[op.out_bits].type, layer.output.shape),
         **{name: tensor(getattr(op, name)) for name in TENSORS},
     )  # fmt: skip
     ops += [replace(changed, name=f"layer{i}") for i in range(times)]

@@ -59,6 +59,12 @@ class Translator:
         return array.reshape(-1, 1, 1)
 
     def translate(self, op: Op) -> None:
+        if "bits2" in (
+            self.model.buffers[i].type for i in (op.input, op.out_bits) if i is not None
+        ):
+            raise ValueError(f"{op.name}: the twin has no operators for bits in two planes")
+        if op.threshold is not None and op.flip is None:
+            raise ValueError(f"{op.name}: the twin has no operators for thresholds of signs")
         name = self.values[op.input]
         if op.code == "average_pool":
             name = self.graph.add("GlobalAveragePool", name)

@@ -171,9 +171,9 @@ class Reader {
     Fields f = records("BUFF", kBufferBytes, 2, kMaxRecords);
     for (uint32_t i = 0; i < sections_.at("BUFF").count; ++i) {
       const uint32_t type = f.u32();
-      const BufferSpec b{type == 1, f.u32(), f.u32(), f.u32()};
+      const BufferSpec b{type != 0, f.u32(), f.u32(), f.u32(), type == 2 ? 2u : 1u};
       for (const uint32_t d : {b.height, b.width, b.channels}) {
-        if (type > 1 || d < 1 || d > kMaxDimension) {
+        if (type > 2 || d < 1 || d > kMaxDimension) {
           fail_format("buffer " + std::to_string(i) + ": wrong type or dimension");
         }
       }
@@ -249,7 +249,8 @@ class Reader {
            {&op.weights, &op.scale, &op.shift, &op.slope, &op.threshold, &op.flip}) {
         *field = f.u32();
       }
-      f.take_zeros(16);
+      op.plane_scale = f.take<float>();
+      f.take_zeros(12);
       check_references(file, op);
       file.ops.push_back(std::move(op));
     }

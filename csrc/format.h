@@ -15,16 +15,19 @@ namespace bifast {
 
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;
 
-// An activation: [height][width][channels]; height is time.
+// An activation: [height][width][channels]; height is time. Bits may come in two planes, one whole
+// plane after the other.
 struct BufferSpec {
   bool is_bits;
   uint32_t height, width, channels;
+  uint32_t planes;  // 1 for floats
 
   size_t positions() const { return size_t{height} * width; }
   // Bytes from one position's channels to the next: bits are padded to 1, 2, 4, 8 or a multiple of
   // 16 bytes, so that a whole pixel moves as one integer and a row of 128 channels is one vector.
   size_t row_bytes() const;
-  size_t bytes() const { return positions() * row_bytes(); }
+  size_t plane_bytes() const { return positions() * row_bytes(); }
+  size_t bytes() const { return planes * plane_bytes(); }
   bool same_shape(const BufferSpec& other) const {
     return height == other.height && width == other.width && channels == other.channels;
   }
@@ -46,6 +49,7 @@ struct OpSpec {
   uint32_t input, residual, out_f32, out_bits;
   std::array<uint32_t, 2> kernel, stride, pad, dilation;  // height, width
   uint32_t weights, scale, shift, slope, threshold, flip;
+  float plane_scale;  // of the input's second plane; 0: it has none
 };
 
 struct ModelFile {

@@ -184,11 +184,13 @@ void Model::observe(const Workspace& ws, const Layer& layer, const Observer& obs
   for (const uint32_t id : {layer.out_f32, layer.out_bits}) {
     if (id == kNone) continue;
     const BufferSpec& b = buffers_[id];
-    observer({layer.name.c_str(),
-              b.is_bits ? 1 : 0,
-              {b.height, b.width, b.channels},
-              b.row_bytes(),
-              ws.buffer<uint8_t>(id)});
+    for (size_t plane = 0; plane < b.planes; ++plane) {
+      observer({layer.name.c_str(),
+                b.is_bits ? 1 : 0,
+                {b.height, b.width, b.channels},
+                b.row_bytes(),
+                ws.buffer<uint8_t>(id) + plane * b.plane_bytes()});
+    }
   }
 }
 

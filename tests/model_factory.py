@@ -32,6 +32,10 @@ SMALL_FRONTEND = FrontendParams(
 )
 
 
+# Type of a buffer of so many planes; 0 for floats.
+BITS = ("f32", "bits", "bits2")
+
+
 def out_size(size: int, kernel: int, stride: int, pad: int, dilation: int) -> int:
     """Positions of a convolution padded alike before and behind; at least one."""
     return max(1, 1 + (size + 2 * pad - dilation * (kernel - 1) - 1) // stride)
@@ -86,13 +90,15 @@ class Builder:
 
     def add(self, name: str, code: str, source: int, **fields: Any) -> None:
         fields.setdefault("depth_mask", self.mask)
+        if self.buffers[source].type == "bits2":
+            fields.setdefault("plane_scale", float(np.float32(self.rng.uniform(0.05, 2.0))))
         self.ops.append(Op(name=name, code=code, input=source, **fields))
 
-    def signs(self, source: int, name: str = "signs") -> int:
-        """Add the signs of a float buffer about its usual values; return their buffer."""
+    def signs(self, source: int, *, planes: int = 1) -> int:
+        """Add the signs of a float buffer in one or two planes; return their buffer."""
         shape = self.buffers[source].shape
-        target = self.buffer("bits", shape)
-        self.add(name, "elementwise", source, out_bits=target)
+        target = self.buffer(BITS[planes], shape)
+        self.add("signs", "elementwise", source, out_bits=target)
         return target
 
     def weights(self, code: str, k: int, c_out: int) -> int:
@@ -142,15 +148,19 @@ def layer_model(
     dilation: Pair = (1, 1),
     stage: str = "affine",
     residual: bool = False,
+    planes: Pair = (1, 1),
+    sign_thresholds: bool = False,
     seed: int = 0,
 ) -> ModelFile:
     """Return a model whose layer "layer" is of one kind and shape.
 
     `stage` is "threshold", "affine", "slopes" (one per channel), "plain" (neither scale nor slope)
-    or "bits" (affine to bits alone). Binary layers get their bits from the input's signs.
+    or "bits" (affine to bits alone). Binary layers get their bits from the input's signs. `planes`
+    are those of the input and of the output; `sign_thresholds` says whether the latter are not cut
+    at zero.
     """
     b = Builder(seed, shape)
-    source = b.signs(0) if code.startswith("binary") else 0
+    source = b.signs(0, planes=planes[0]) if code.startswith("binary") else 0
     c_in = shape[2]
     fields: dict[str, Any] = {}
     target = shape
@@ -183,7 +193,9 @@ def layer_model(
         fields |= b.affine(target[2], k**0.5, slope=slope)
     if stage not in ("threshold", "bits"):
         fields["out_f32"] = b.buffer("f32", target)
-    fields["out_bits"] = b.buffer("bits", target)
+    fields["out_bits"] = b.buffer(BITS[planes[1]], target)
+    if sign_thresholds:
+        fields["threshold"] = b.floats(target[2], rows=planes[1], spread=0.5)
     b.add("layer", code, source, **fields)
     return b.model(fields.get("out_f32", 0), 5)
 
@@ -197,9 +209,9 @@ def random_net(seed: int, *, frontend: FrontendParams | None = None) -> ModelFil
         shape = (frontend.n_frames, frontend.n_mels, 1)
     b = Builder(seed + 1, shape, ("full", "half", "quarter"))
     stem, memory, hidden = (int(n) for n in rng.integers(1, [40, 150, 200]))
-    image = conv_stage(b, "stem", "conv2d", 0, stem, (3, 3), (2, 1), (1, 1), bits=True)
+    image = conv_stage(b, "stem", "conv2d", 0, stem, (3, 3), (2, 1), (1, 1), planes=1)
     image = conv_stage(
-        b, "middle", "binary_conv2d", image, stem + 3, (3, 2), (1, 2), (1, 0), bits=True
+        b, "middle", "binary_conv2d", image, stem + 3, (3, 2), (1, 2), (1, 0), planes=1
     )
     height, wide, channels = b.buffers[image].shape
     frames = b.buffer("f32", (height, 1, memory))
@@ -237,9 +249,12 @@ def conv_stage(
     stride: Pair,
     pad: Pair,
     *,
-    bits: bool,
+    planes: int,
 ) -> int:
-    """Add a convolution, to bits (thresholds where it is binary) or to floats; return its buffer."""
+    """Add a convolution to so many planes of bits (0: to floats); return its buffer.
+
+    One plane of a binary convolution is cut by integer thresholds.
+    """
     height, width, c_in = b.buffers[source].shape
     k = kernel[0] * kernel[1] * c_in
     shape = (
@@ -247,8 +262,8 @@ def conv_stage(
         out_size(width, kernel[1], stride[1], pad[1], 1),
         channels,
     )
-    target = b.buffer("bits" if bits else "f32", shape)
-    thresholds = bits and code != "conv2d"
+    target = b.buffer(BITS[planes], shape)
+    thresholds = planes == 1 and code != "conv2d"
     b.add(
         name,
         code,
@@ -258,7 +273,7 @@ def conv_stage(
         pad=pad,
         dilation=(1, 1),
         weights=b.weights(code, k, channels),
-        **({"out_bits": target} if bits else {"out_f32": target}),
+        **({"out_bits": target} if planes else {"out_f32": target}),
         **(b.threshold(channels, k) if thresholds else b.affine(channels, k**0.5)),
     )
     return target
@@ -321,7 +336,7 @@ def block(
 def bifsmn(seed: int = 0, *, blocks: int = 8, labels: int = 12) -> ModelFile:
     """Return the papers' net: 32 x 32 log-mel, stem to 128 channels, blocks 128-256-128, four depths."""
     b = Builder(seed, (32, 32, 1), ("full", "half", "quarter", "eighth"))
-    image = conv_stage(b, "stem.conv1", "conv2d", 0, 16, (5, 5), (2, 2), (2, 2), bits=True)
+    image = conv_stage(b, "stem.conv1", "conv2d", 0, 16, (5, 5), (2, 2), (2, 2), planes=1)
     # Decibels lie about -40: a shift that centres them, so that signs carry something.
     shift = b.ops[-1].shift
     assert shift is not None
@@ -329,7 +344,7 @@ def bifsmn(seed: int = 0, *, blocks: int = 8, labels: int = 12) -> ModelFile:
     scale = b.tensors[b.ops[-1].scale or 0].array.astype(np.float64)
     b.tensors[shift] = Tensor("f32", 40.0 * weights.sum(axis=0, keepdims=True) * scale)
     image = conv_stage(
-        b, "stem.conv2", "binary_conv2d", image, 32, (5, 5), (2, 2), (2, 2), bits=True
+        b, "stem.conv2", "binary_conv2d", image, 32, (5, 5), (2, 2), (2, 2), planes=1
     )
     frames, first = b.buffer("f32", (8, 1, 128)), b.buffer("bits", (8, 1, 128))
     b.add(

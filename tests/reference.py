@@ -1,7 +1,8 @@
 """The oracle: docs/format.md in plain NumPy, one float32 operation at a time, no popcounts.
 
 Every sum follows the order that the format page writes, so an engine must equal it bit for bit.
-Shapes: features and float activations [height (time), width (mel), channels]; bits as uint8 0/1.
+Shapes: features and float activations [height (time), width (mel), channels]; bits as uint8 0/1 in
+[planes, height, width, channels].
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """One output of one layer: float32 or uint8 0/1, [height, width, channels]."""
+    """One output of one layer: float32 or a plane of uint8 0/1, [height, width, channels]."""
 
     name: str
     is_bits: bool
@@ -45,22 +46,47 @@ def run(model: ModelFile, features: Array, depth: int) -> Trace:
                 continue
             for index, array in run_op(model, op, buffers):
                 buffers[index] = array
-                layers.append(LayerOutput(op.name, model.buffers[index].type == "bits", array))
+                is_bits = model.buffers[index].type != "f32"
+                planes = array if is_bits else array[None]
+                layers.extend(LayerOutput(op.name, is_bits, plane) for plane in planes)
     return Trace(buffers[len(model.buffers) - 1].reshape(-1), layers)
 
 
 def run_op(model: ModelFile, op: Op, buffers: dict[int, Array]) -> list[tuple[int, Array]]:
     """Return (buffer, array) for each output of an operation, floats before bits."""
-    value = SUMS[op.code](model, op, buffers[op.input])
-    if op.threshold is not None:
-        threshold, flip = tensor(model, op.threshold), tensor(model, op.flip)
-        bits = (value >= threshold) ^ (flip == 1)
-        return [(op.out_bits, bits.astype(np.uint8))]
-    y = affine(model, op, value.astype(np.float32))
+    source = buffers[op.input]
+    if model.buffers[op.input].type == "f32":
+        value = SUMS[op.code](model, op, source)
+    else:
+        sums = [SUMS[op.code](model, op, plane) for plane in source]
+        if op.flip is not None:
+            threshold, flip = tensor(model, op.threshold), tensor(model, op.flip)
+            bits = (sums[0] >= threshold) ^ (flip == 1)
+            assert op.out_bits is not None
+            return [(op.out_bits, bits.astype(np.uint8)[None])]
+        value = sums[0].astype(np.float32)
+        if len(sums) == 2:
+            value = value + np.float32(op.plane_scale) * sums[1].astype(np.float32)
+    y = affine(model, op, value)
     if op.residual is not None:
         y = y + buffers[op.residual]
-    outputs = [(op.out_f32, y), (op.out_bits, (y >= 0).astype(np.uint8))]
-    return [(index, array) for index, array in outputs if index is not None]
+    outputs = [] if op.out_f32 is None else [(op.out_f32, y)]
+    if op.out_bits is not None:
+        outputs.append((op.out_bits, signs(model, op, y)))
+    return outputs
+
+
+def signs(model: ModelFile, op: Op, y: Array) -> Array:
+    """One or two planes of bits [planes, height, width, channels] of the values y."""
+    assert op.out_bits is not None
+    planes = 2 if model.buffers[op.out_bits].type == "bits2" else 1
+    theta = np.zeros((planes, y.shape[2]), np.float32)
+    if op.threshold is not None:
+        theta = tensor(model, op.threshold)
+    bits = [y >= theta[0]]
+    if planes == 2:
+        bits.append(y - np.where(bits[0], np.float32(1), np.float32(-1)) >= theta[1])
+    return np.array(bits, np.uint8)
 
 
 def affine(model: ModelFile, op: Op, y: Array) -> Array:
@@ -130,10 +156,12 @@ def binary_conv2d(model: ModelFile, op: Op, x: Array) -> Array:
 def binary_memory(model: ModelFile, op: Op, x: Array) -> Array:
     """Integer sums of +-1 products along time in each channel, int64."""
     shape = out_shape(model, op)
-    weights = 2 * tensor(model, op.weights) - 1  # [kh, channels]
+    weights = 2 * tensor(model, op.weights) - 1  # [kh, c_out]
     total = np.zeros(shape, np.int64)
+    repeats = shape[2] // x.shape[2]
     for tap, (under, exists) in enumerate(taps(op, x.astype(np.int64), shape)):
-        total += np.where(exists, (2 * under - 1) * weights[tap], 0)
+        read = np.tile(under, (1, 1, repeats))  # output channel c reads input channel c % c_in
+        total += np.where(exists, (2 * read - 1) * weights[tap], 0)
     return total
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from model_factory import SMALL_FRONTEND, features_for, layer_model, random_net
 from mutations import mutated
 from reference import run
+from two_planes import two_plane_net
 
 import bifast
 from bifast import FormatError, UnsupportedError, _core
@@ -33,6 +34,7 @@ BASES = {
     "memory": layer_model(
         "binary_memory", shape=(9, 1, 70), channels=70, kernel=(3, 1), pad=(2, 0)
     ),
+    "planes": two_plane_net(2, frontend=SMALL_FRONTEND),
     "pool": layer_model("average_pool", shape=(3, 4, 5), channels=5, stage="slopes"),
 }
 BASE_BYTES = [model.to_bytes() for model in BASES.values()]

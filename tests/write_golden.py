@@ -10,6 +10,7 @@ import golden_file
 import numpy as np
 import numpy.typing as npt
 from model_factory import SMALL_FRONTEND, bifsmn, features_for, random_net
+from two_planes import two_plane_net
 
 from bifast.format import FrontendParams
 
@@ -35,12 +36,14 @@ def golden_files() -> dict[str, bytes]:
     small = random_net(14, frontend=SMALL_FRONTEND)
     causal = random_net(12, frontend=CAUSAL_FRONTEND)
     images = random_net(25)
+    planes = two_plane_net(12)
     return {
         # The papers' shape: only checksums of its layers, its model takes the room.
         "bifsmn": golden_file.encode(bifsmn(0), sound(0, 9000, 16000), store=False),
         "small": golden_file.encode(small, sound(1, 650, 8000), store=True),
         "causal": golden_file.encode(causal, sound(2, 4000, 16000), store=False),
         "images": golden_file.encode(images, None, features_for(images, 3), store=True),
+        "planes": golden_file.encode(planes, None, features_for(planes, 4), store=False),
     }
 
 

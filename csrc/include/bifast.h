@@ -126,7 +126,8 @@ typedef struct bifast_layer_output {
   const void* data;
 } bifast_layer_output;
 
-/* As bifast_run_features, calling observe after each layer with each of its outputs. */
+/* As bifast_run_features, calling observe after each layer with each of its outputs; bits in two
+ * planes are two outputs, the first plane first. */
 BIFAST_API bifast_status bifast_trace(
     bifast_session* session, size_t depth, const float* features, size_t n_features, float* logits,
     size_t n_classes, void (*observe)(void* user, const bifast_layer_output* output), void* user);

@@ -26,13 +26,15 @@ class BinaryConv2d final : public Op {
         channels_(input.output().channels),
         positions_(input.output().positions()),
         tap_bytes_(input.input().row_bytes()),
+        planes_(input.input().planes),
+        plane_bytes_(input.input().plane_bytes()),
         depth_(geometry_.taps() * input.input().channels),
         depth_bytes_(round_up(geometry_.taps() * tap_bytes_, kDepthBlock)),
         direct_(geometry_.patches_are_runs() && geometry_.taps() * tap_bytes_ == depth_bytes_),
         stage_(input, read_weights(input)) {}
 
   size_t scratch_bytes() const override { return patch_bytes() + count_bytes() + row_bytes(); }
-  uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_; }
+  uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_ * planes_; }
 
   void run(const Workspace& workspace) const noexcept override {
     uint8_t* patches = workspace.scratch;
@@ -40,28 +42,40 @@ class BinaryConv2d final : public Op {
     auto* row = reinterpret_cast<float*>(patches + patch_bytes() + count_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
     const size_t n_padded = OutputStage::padded(channels_);
+    uint16_t* second = planes_ == 2 ? counts + kRows * n_padded : nullptr;
     for (size_t first = 0; first < positions_; first += kRows) {
       const size_t rows = std::min(kRows, positions_ - first);
-      const uint8_t* a = patches;
-      size_t stride = depth_bytes_;
-      if (direct_) {
-        stride = geometry_.patch_step() * tap_bytes_;
-        a = in + first * stride;
-      } else {
-        for (size_t r = 0; r < rows; ++r) gather(in, first + r, patches + r * depth_bytes_);
-      }
-      kernels_.binary_matmul(a, stride, panel_->data(), counts, n_padded, rows, n_padded,
-                             depth_bytes_);
+      multiply(in, first, rows, patches, counts);
+      if (second != nullptr) multiply(in + plane_bytes_, first, rows, patches, second);
       for (size_t r = 0; r < rows; ++r) {
         stage_.finish_counts(workspace, first + r, geometry_.class_of(first + r),
-                             counts + r * n_padded, row);
+                             counts + r * n_padded,
+                             second == nullptr ? nullptr : second + r * n_padded, row);
       }
     }
   }
 
  private:
+  // One plane, positions first .. first + rows.
+  void multiply(const uint8_t* in, size_t first, size_t rows, uint8_t* patches,
+                uint16_t* counts) const noexcept {
+    const size_t n_padded = OutputStage::padded(channels_);
+    const uint8_t* a = patches;
+    size_t stride = depth_bytes_;
+    if (direct_) {
+      stride = geometry_.patch_step() * tap_bytes_;
+      a = in + first * stride;
+    } else {
+      for (size_t r = 0; r < rows; ++r) gather(in, first + r, patches + r * depth_bytes_);
+    }
+    kernels_.binary_matmul(a, stride, panel_->data(), counts, n_padded, rows, n_padded,
+                           depth_bytes_);
+  }
+
   size_t patch_bytes() const { return direct_ ? 0 : align(kRows * depth_bytes_); }
-  size_t count_bytes() const { return kRows * OutputStage::padded(channels_) * sizeof(uint16_t); }
+  size_t count_bytes() const {
+    return planes_ * kRows * OutputStage::padded(channels_) * sizeof(uint16_t);
+  }
   size_t row_bytes() const { return align(channels_ * sizeof(float)); }
 
   void gather(const uint8_t* in, size_t position, uint8_t* patch) const noexcept {
@@ -109,7 +123,7 @@ class BinaryConv2d final : public Op {
   const Kernels& kernels_;
   uint32_t input_;
   Geometry geometry_;
-  size_t channels_, positions_, tap_bytes_, depth_, depth_bytes_;
+  size_t channels_, positions_, tap_bytes_, planes_, plane_bytes_, depth_, depth_bytes_;
   bool direct_;  // patches lie in the input as they are needed
   std::shared_ptr<const Panel> panel_;
   OutputStage stage_;

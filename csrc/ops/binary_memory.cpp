@@ -1,5 +1,6 @@
 // The memory of an FSMN block: a depthwise FIR filter over time with 1-bit taps on 1-bit
-// activations.
+// activations. It may have several filters for each channel: output channel c reads input channel
+// c % in_channels.
 #include "align.h"
 #include "ops/geometry.h"
 #include "ops/output_stage.h"
@@ -16,6 +17,9 @@ class BinaryMemory final : public Op {
         input_(input.spec.input),
         geometry_(Geometry::of(input)),
         channels_(input.output().channels),
+        in_channels_(input.input().channels),
+        planes_(input.input().planes),
+        plane_bytes_(input.input().plane_bytes()),
         row_bytes_(input.input().row_bytes()),
         // Words may run into the next row (or the arena's slack): what they count there is never
         // used.
@@ -24,28 +28,43 @@ class BinaryMemory final : public Op {
 
   size_t scratch_bytes() const override { return pointer_bytes() + count_bytes() + row_floats(); }
   uint64_t work() const override {
-    return uint64_t{geometry_.y.out} * geometry_.y.kernel * channels_;
+    return uint64_t{geometry_.y.out} * geometry_.y.kernel * channels_ * planes_;
   }
 
   void run(const Workspace& workspace) const noexcept override {
     auto* rows = reinterpret_cast<const uint8_t**>(workspace.scratch);
     auto* counts = reinterpret_cast<uint16_t*>(workspace.scratch + pointer_bytes());
+    uint16_t* second = planes_ == 2 ? counts + n_counts() : nullptr;
     auto* floats = reinterpret_cast<float*>(workspace.scratch + pointer_bytes() + count_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
     for (size_t t = 0; t < geometry_.y.out; ++t) {
-      const Axis::Taps taps = geometry_.y.classes[geometry_.y.class_of[t]];
-      for (size_t tap = taps.first; tap < taps.last; ++tap) {
-        rows[tap - taps.first] = in + geometry_.y.input_of(t, tap) * row_bytes_;
-      }
-      kernels_.memory_row(rows, tap_rows_.data() + taps.first, taps.last - taps.first, counts,
-                          word_bytes_);
-      stage_.finish_counts(workspace, t, geometry_.class_of(t), counts, floats);
+      filter(in, t, rows, counts);
+      if (second != nullptr) filter(in + plane_bytes_, t, rows, second);
+      stage_.finish_counts(workspace, t, geometry_.class_of(t), counts, second, floats);
     }
   }
 
  private:
+  size_t groups() const { return channels_ / in_channels_; }
+  // The last group of filters counts whole words, past its channels.
+  size_t n_counts() const {
+    return OutputStage::padded(channels_ - in_channels_ + 8 * word_bytes_);
+  }
   size_t pointer_bytes() const { return align(geometry_.y.kernel * sizeof(uint8_t*)); }
-  size_t count_bytes() const { return OutputStage::padded(8 * word_bytes_) * sizeof(uint16_t); }
+  size_t count_bytes() const { return planes_ * n_counts() * sizeof(uint16_t); }
+
+  // One plane at frame t.
+  void filter(const uint8_t* in, size_t t, const uint8_t** rows, uint16_t* counts) const noexcept {
+    const Axis::Taps taps = geometry_.y.classes[geometry_.y.class_of[t]];
+    for (size_t tap = taps.first; tap < taps.last; ++tap) {
+      rows[tap - taps.first] = in + geometry_.y.input_of(t, tap) * row_bytes_;
+    }
+    for (size_t group = 0; group < groups(); ++group) {
+      kernels_.memory_row(rows, tap_rows_.data() + group * geometry_.y.kernel + taps.first,
+                          taps.last - taps.first, counts + group * in_channels_, word_bytes_);
+    }
+  }
+
   size_t row_floats() const { return align(channels_ * sizeof(float)); }
 
   CountBases read_weights(const OpInput& input) {
@@ -56,20 +75,24 @@ class BinaryMemory final : public Op {
                       geometry_.x.complete(),
                   "expected width 1 without padding");
     input.require(geometry_.y.stride == 1 && geometry_.x.stride == 1, "expected stride 1");
-    input.require(in.channels == channels_, "input and output differ in channels");
+    input.require(channels_ % in_channels_ == 0, "output channels are no multiple of the input's");
     input.check_work(work());
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", taps, channels_);
-    input.claim(taps * (word_bytes_ + sizeof(uint8_t*)) +
+    input.claim(groups() * taps * (word_bytes_ + sizeof(uint8_t*)) +
                 geometry_.n_classes() * channels_ * sizeof(int32_t));
 
-    weights_.assign(taps * word_bytes_, 0);
-    for (size_t tap = 0; tap < taps; ++tap) {
+    weights_.assign(groups() * taps * word_bytes_, 0);
+    for (size_t row = 0; row < groups() * taps; ++row) {
+      const size_t group = row / taps, tap = row % taps;
       const uint8_t* from = weights.data + tap * weights.row_bytes();
-      std::copy(from, from + (channels_ + 7) / 8,
-                weights_.begin() + static_cast<ptrdiff_t>(tap * word_bytes_));
+      uint8_t* to = weights_.data() + row * word_bytes_;
+      for (size_t c = 0; c < in_channels_; ++c) {
+        const size_t source = group * in_channels_ + c;
+        const int bit = from[source / 8] >> (source % 8) & 1;
+        to[c / 8] |= static_cast<uint8_t>(bit << (c % 8));
+      }
+      tap_rows_.push_back(to);
     }
-    for (size_t tap = 0; tap < taps; ++tap)
-      tap_rows_.push_back(weights_.data() + tap * word_bytes_);
 
     CountBases counts{taps, {}};
     for (const Axis::Taps& existing : geometry_.y.classes) {
@@ -81,8 +104,8 @@ class BinaryMemory final : public Op {
   const Kernels& kernels_;
   uint32_t input_;
   Geometry geometry_;
-  size_t channels_, row_bytes_, word_bytes_;
-  std::vector<uint8_t> weights_;  // [tap][word_bytes]
+  size_t channels_, in_channels_, planes_, plane_bytes_, row_bytes_, word_bytes_;
+  std::vector<uint8_t> weights_;  // [group][tap][word_bytes]
   std::vector<const uint8_t*> tap_rows_;
   OutputStage stage_;
 };

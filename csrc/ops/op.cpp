@@ -47,7 +47,7 @@ void OpInput::refuse(const std::string& why) const { fail_format(spec.name + ": 
 
 void OpInput::require_floats() const {
   require(!input().is_bits, "expected floats as input");
-  require(spec.threshold == kNone && spec.flip == kNone, "thresholds are for binary layers");
+  require(spec.flip == kNone, "integer thresholds are for binary layers");
 }
 
 void OpInput::require_no_weights() const {

@@ -63,6 +63,6 @@ def _layers(file: ModelFile) -> str:
         shape = "" if weights is None else f"{weights.rows} x {weights.cols} {weights.dtype}"
         output = op.out_f32 if op.out_f32 is not None else op.out_bits
         out_shape = " x ".join(str(n) for n in file.buffers[output or 0].shape)
-        stage = "threshold" if op.threshold is not None else "affine"
+        stage = "threshold" if op.flip is not None else "affine"
         rows.append([op.name, op.code, shape, out_shape, stage, " ".join(depths)])
     return format_table(["layer", "operation", "weights", "output", "stage", "depths"], rows)

@@ -16,8 +16,9 @@ from bifast.format import ModelFile, Op, Tensor
 
 _EPILOG = """\
 Each line is a layer: its output (time x mel band x channels), its weights, how many different values the
-weights of one output channel take at most (2 is truly 1-bit), their bytes, its output stage, and the
-depths that run it. A layer with other tables at other depths has a line for each; its weights are shared.
+weights of one output channel take at most (2 is truly 1-bit), their bytes, its output stage (bits2: two
+planes of bits), and the depths that run it. A layer with other tables at other depths has a line for each;
+its weights are shared.
 
 examples:
   bifast inspect bifsmn
@@ -105,7 +106,7 @@ def describe_layer(file: ModelFile, index: int) -> Layer:
         and any(op.weights == earlier.weights for earlier in file.ops[:index]),
         weight_bytes=0 if weights is None else tensor_bytes(weights),
         table_bytes=sum(tensor_bytes(file.tensors[i]) for i in tables),
-        stage=_stage(op),
+        stage=_stage(file, op),
         depths=tuple(name for bit, name in enumerate(file.depths) if op.depth_mask >> bit & 1),
     )
 
@@ -144,9 +145,9 @@ def _values_per_channel(kind: str, weights: Tensor) -> int:
     return int((ordered[:, 1:] != ordered[:, :-1]).sum(axis=1).max(initial=0)) + 1
 
 
-def _stage(op: Op) -> str:
+def _stage(file: ModelFile, op: Op) -> str:
     """Describe the output stage."""
-    if op.threshold is not None:
+    if op.flip is not None:
         return "threshold -> bits"
     parts = [
         name
@@ -154,12 +155,11 @@ def _stage(op: Op) -> str:
             ("scale", op.scale),
             ("prelu", op.slope),
             ("residual", op.residual),
+            ("sign thresholds", op.threshold),
         )
         if index is not None
     ]
-    outputs = [
-        name for name, index in (("f32", op.out_f32), ("bits", op.out_bits)) if index is not None
-    ]
+    outputs = [file.buffers[index].type for index in (op.out_f32, op.out_bits) if index is not None]
     return f"{', '.join(parts) or 'as it is'} -> {', '.join(outputs)}"
 
 

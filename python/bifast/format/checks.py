@@ -73,7 +73,9 @@ def check_counts(contents: Contents) -> None:
 
 def buffer_bytes(buffer: Buffer) -> int:
     """Bytes of a buffer while the model runs."""
-    return buffer.height * buffer.width * layout.buffer_row_bytes(buffer.type, buffer.channels)
+    planes = layout.PLANES.get(buffer.type, 1)
+    row = layout.buffer_row_bytes(buffer.type, buffer.channels)
+    return buffer.height * buffer.width * row * planes
 
 
 def check_buffers(buffers: Sequence[Buffer], n_labels: int) -> None:

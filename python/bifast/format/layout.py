@@ -24,11 +24,13 @@ SINGLE_SECTIONS = (b"FRNT", b"DATA", b"META")
 FRONTEND = struct.Struct("<8I4d")
 BUFFER = struct.Struct("<4I")
 TENSOR = struct.Struct("<4IQQ")
-OP = struct.Struct("<32s24I")
-OP_RESERVED_WORDS = 4
+OP = struct.Struct("<32s20If3I")
+OP_RESERVED_WORDS = 3
 OP_NAME_BYTES = 31
 
-BUFFER_TYPES = ("f32", "bits")
+BUFFER_TYPES = ("f32", "bits", "bits2")
+# Planes of bits of each type of buffer that holds bits.
+PLANES = {"bits": 1, "bits2": 2}
 TENSOR_DTYPES = ("f32", "f16", "i16", "i32", "bits")
 ARRAY_DTYPES: dict[str, np.dtype[np.generic]] = {
     "f32": np.dtype("<f4"),
@@ -71,8 +73,8 @@ OP_KINDS = {
 
 
 def buffer_row_bytes(buffer_type: str, channels: int) -> int:
-    """Bytes of one position of a buffer; bits are padded to 1, 2, 4, 8 or a multiple of 16 bytes."""
-    if buffer_type != "bits":
+    """Bytes of one position (of one plane); bits are padded to 1, 2, 4, 8 or a multiple of 16."""
+    if buffer_type == "f32":
         return 4 * channels
     packed = -(-channels // 8)
     return next((small for small in (1, 2, 4, 8) if packed <= small), -(-packed // 16) * 16)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from bifast.errors import FormatError
@@ -9,6 +11,8 @@ from bifast.format import layout
 from bifast.format.records import Buffer, Contents, Op, Tensor
 
 FLOATS = ("f32", "f16")
+BITS = tuple(layout.PLANES)
+MAX_F32 = float(np.finfo(np.float32).max)
 
 
 class OpCheck:
@@ -23,7 +27,7 @@ class OpCheck:
         if not condition:
             raise FormatError(f"operation {self.op.name!r}: {message}")
 
-    def buffer(self, role: str, buffer_type: str) -> Buffer | None:
+    def buffer(self, role: str, *types: str) -> Buffer | None:
         """Return the buffer of a role, or None where the operation has none."""
         index = getattr(self.op, role)
         if index is None:
@@ -32,8 +36,8 @@ class OpCheck:
         self.require(0 <= index < count, f"{role}: expected a buffer below {count}, got {index}")
         buffer: Buffer = self.contents.buffers[index]
         self.require(
-            buffer.type == buffer_type,
-            f"{role}: expected a buffer of {buffer_type}, got {buffer.type}",
+            buffer.type in types,
+            f"{role}: expected a buffer of {' or '.join(types)}, got {buffer.type}",
         )
         return buffer
 
@@ -76,7 +80,7 @@ def check_op(op: Op, contents: Contents) -> None:
         f"depth_mask: expected bits of {len(contents.depths)} depths, got {op.depth_mask:#x}",
     )
     kind = layout.OP_KINDS[op.code]
-    source = check.buffer("input", "bits" if kind.reads_bits else "f32")
+    source = check.buffer("input", *(BITS if kind.reads_bits else ("f32",)))
     target = check_outputs(check)
     if source is None:
         raise FormatError(f"operation {op.name!r}: input: expected a buffer, got none")
@@ -84,14 +88,15 @@ def check_op(op: Op, contents: Contents) -> None:
     GEOMETRY[op.code](check, source, target)
     if not kind.has_weights:
         check.require(op.weights is None, f"weights: {op.code} has none")
-    check_stage(check, kind, target.channels, taps(op, source))
+    check_plane_scale(check, source)
+    check_stage(check, kind, target.channels, source)
 
 
 def check_outputs(check: OpCheck) -> Buffer:
     """Check the output buffers and the residual; return the shape that they share."""
     outputs = [
         buffer
-        for buffer in (check.buffer("out_f32", "f32"), check.buffer("out_bits", "bits"))
+        for buffer in (check.buffer("out_f32", "f32"), check.buffer("out_bits", *BITS))
         if buffer is not None
     ]
     check.require(len(outputs) > 0, "expected out_f32 or out_bits, got neither")
@@ -116,6 +121,17 @@ def check_aliases(check: OpCheck) -> None:
     )
 
 
+def check_plane_scale(check: OpCheck, source: Buffer) -> None:
+    """Check that an input of two planes, and no other, has the scale of the second."""
+    scale = check.op.plane_scale
+    if source.type == "bits2":
+        holds = 0 < scale <= MAX_F32 and float(np.float32(scale)) > 0
+        check.require(holds, f"plane_scale: expected a positive float32, got {scale}")
+    else:
+        none = scale == 0 and math.copysign(1, scale) > 0
+        check.require(none, f"plane_scale: expected 0 without a second plane, got {scale}")
+
+
 def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
     """Check a convolution's geometry and weights."""
     op = check.op
@@ -131,7 +147,7 @@ def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
 
 
 def check_memory(check: OpCheck, source: Buffer, target: Buffer) -> None:
-    """Check a depthwise filter along time: width 1, stride 1, the channels kept."""
+    """Check a depthwise filter along time: width 1, stride 1, a multiple of the channels."""
     op = check.op
     check_taps(check, source, target)
     check.require(op.kernel[1] == 1, f"kernel width: expected 1, got {op.kernel[1]}")
@@ -140,12 +156,12 @@ def check_memory(check: OpCheck, source: Buffer, target: Buffer) -> None:
     for role, buffer in (("input", source), ("output", target)):
         check.require(buffer.width == 1, f"{role}: expected width 1, got {buffer.width}")
     check.require(
-        source.channels == target.channels,
-        f"channels: expected {source.channels} as in the input, got {target.channels}",
+        target.channels % source.channels == 0,
+        f"channels: expected a multiple of the input's {source.channels}, got {target.channels}",
     )
     k = taps(op, source)
     check.require(k <= layout.MAX_BINARY_K, f"expected K <= {layout.MAX_BINARY_K}, got {k}")
-    weights = check.tensor("weights", ("bits",), ((k, source.channels),))
+    weights = check.tensor("weights", ("bits",), ((k, target.channels),))
     check.require(weights is not None, "weights: expected a tensor, got none")
 
 
@@ -215,25 +231,36 @@ def check_no_geometry(check: OpCheck) -> None:
         check.require(pair == (0, 0), f"{field}: {check.op.code} has none, got {pair}")
 
 
-def check_stage(check: OpCheck, kind: layout.OpKind, channels: int, k: int) -> None:
-    """Check the output stage: a threshold, or scale, shift, slope and residual."""
+def check_stage(check: OpCheck, kind: layout.OpKind, channels: int, source: Buffer) -> None:
+    """Check the output stage: integer thresholds, or scale, shift, slope, residual and signs."""
     op = check.op
-    per_channel = ((1, channels),)
-    if op.threshold is None:
-        check.require(op.flip is None, "flip: expected a threshold with it, got none")
-        check.require(
-            (op.scale is None) == (op.shift is None), "scale and shift: expected both or neither"
-        )
-        check.tensor("scale", FLOATS, per_channel)
-        check.tensor("shift", FLOATS, per_channel)
-        check.tensor("slope", FLOATS, ((1, channels), (1, 1)))
+    if op.flip is not None:
+        check.require(kind.reads_bits, f"flip: {op.code} has none")
+        check_threshold(check, channels, source)
         return
-    check.require(kind.reads_bits, f"threshold: {op.code} has none")
+    check.require(
+        (op.scale is None) == (op.shift is None), "scale and shift: expected both or neither"
+    )
+    check.tensor("scale", FLOATS, ((1, channels),))
+    check.tensor("shift", FLOATS, ((1, channels),))
+    check.tensor("slope", FLOATS, ((1, channels), (1, 1)))
+    if op.threshold is not None:
+        bits = check.buffer("out_bits", *BITS)
+        if bits is None:
+            raise FormatError(f"operation {op.name!r}: threshold: expected out_bits with it")
+        check.tensor("threshold", FLOATS, ((layout.PLANES[bits.type], channels),))
+
+
+def check_threshold(check: OpCheck, channels: int, source: Buffer) -> None:
+    """Check integer thresholds: alone, in range, from one plane of bits to one plane."""
+    op, k = check.op, taps(check.op, source)
     for role in ("scale", "shift", "slope", "residual", "out_f32"):
-        check.require(getattr(op, role) is None, f"{role}: expected none beside a threshold")
-    check.require(op.flip is not None, "flip: expected a tensor with the threshold, got none")
-    check.tensor("flip", ("bits",), per_channel)
-    threshold = check.tensor("threshold", ("i16", "i32"), per_channel)
+        check.require(getattr(op, role) is None, f"{role}: expected none beside flip")
+    check.buffer("input", "bits")
+    check.buffer("out_bits", "bits")
+    check.tensor("flip", ("bits",), ((1, channels),))
+    threshold = check.tensor("threshold", ("i16", "i32"), ((1, channels),))
+    check.require(threshold is not None, "threshold: expected a tensor with flip, got none")
     if threshold is not None:
         low, high = int(threshold.array.min()), int(threshold.array.max())
         check.require(
@@ -255,4 +282,5 @@ def multiply_adds(op: Op, contents: Contents) -> int:
     if index is None or op.code in ("elementwise", "average_pool"):
         return source.height * source.width * source.channels
     target = contents.buffers[index]
-    return target.height * target.width * target.channels * taps(op, source)
+    planes = layout.PLANES.get(source.type, 1)
+    return target.height * target.width * target.channels * taps(op, source) * planes

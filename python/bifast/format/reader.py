@@ -263,4 +263,5 @@ def decode_ops(section: Section) -> Iterator[Op]:
             slope=references[14],
             threshold=references[15],
             flip=references[16],
+            plane_scale=words[17],
         )

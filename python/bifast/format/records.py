@@ -67,7 +67,10 @@ FRONTEND_PAPER = FrontendParams()
 
 @dataclass(frozen=True)
 class Buffer:
-    """Shape of one activation: `type` is "f32" or "bits", values lie [height][width][channels]."""
+    """Shape of one activation; values lie [height][width][channels].
+
+    `type` is "f32", "bits", or "bits2": two planes of bits, one whole plane after the other.
+    """
 
     type: str
     height: int
@@ -141,7 +144,10 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Op:
-    """One layer; buffers and tensors are indices. Unused geometry is 0, unused references None."""
+    """One layer; buffers and tensors are indices. Unused geometry is 0, unused references None.
+
+    `plane_scale` is what +1 of the input's second plane is worth, 0 where the input has none.
+    """
 
     name: str
     code: str
@@ -160,6 +166,7 @@ class Op:
     slope: int | None = None
     threshold: int | None = None
     flip: int | None = None
+    plane_scale: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -141,5 +141,6 @@ def encode_op(op: Op) -> bytes:
         *op.pad,
         *op.dilation,
         *(layout.NONE if index is None else index for index in tensors),
+        op.plane_scale,
         *(0,) * layout.OP_RESERVED_WORDS,
     )
