@@ -13,6 +13,7 @@ for package in ("soundfile", "rich", "matplotlib"):
     pytest.importorskip(package, reason="the extra `train` is not installed")
 
 from train_folder import make_folder
+from word_folder import make_words
 
 import bifast
 from bifast.cli import main
@@ -58,6 +59,23 @@ def test_recordings_become_a_measured_model(
     assert "keywords %" in capsys.readouterr().out
 
 
+def test_folder_of_own_words_becomes_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = make_words(tmp_path / "data", ("lights on", "stop", "unknown"), 12)
+    run, file = str(tmp_path / "run"), str(tmp_path / "own.bifast")
+    where = ["--data", str(data), "--out", run, "--cache", str(tmp_path / "cache")]
+    assert main(["train", "folder", *SMALL, *where, "--threads", "1"]) == 0
+    assert main(["export", run, "--out", file, "--data", str(data)]) == 0
+    assert bifast.Model.load(file).labels == ("lights on", "stop", "unknown", "silence")
+    capsys.readouterr()
+    assert main(["eval", file, str(data), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["clips"] > 3
+
+    assert main(["train", "folder", "--data", str(tmp_path)]) == 2
+    assert "one folder deeper" in capsys.readouterr().err
+
+
 def test_list_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--list"]) == 0
     assert "commands8" in capsys.readouterr().out
@@ -68,7 +86,7 @@ def test_list_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["train", "comands8"], "did you mean 'commands8'"),
         (["train", "sc11", "--set", "optim.epoch=1"], "did you mean 'epochs'"),
-        (["train", "sc11", "--data", "nowhere"], "no index.csv in nowhere"),
+        (["train", "sc11", "--data", "nowhere"], "no folder nowhere"),
         (["export", "nowhere", "--out", "x.bifast"], "no checkpoint"),
         (["eval", "nothing.bifast", "--task", "sc11"], "nothing.bifast"),
         (["eval", "--split", "test"], "did you mean 'testing'"),

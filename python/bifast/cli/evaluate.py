@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     if args.split not in SPLITS:
         raise ValueError(f"unknown split {args.split!r}; {nearest(args.split, list(SPLITS))}")
     model = bifast.Model.load(args.model, isa=args.isa)
-    task = TASKS[args.task or str(model.card.get("task", ""))]
+    task = TASKS[args.task or str(model.card.get("task", ""))].for_labels(model.labels)
     folder = DataFolder(find_data(args.data))
     with BarWatcher() as watcher:
         measured = measure(model, task, folder, args.split, watcher.track)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bifast.train.data.features import Split
+from bifast.train.data.masks import Masks, hide
+
+_NO_MASKS = Masks()
 
 
 def epoch_order(split: Split, batch: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -67,12 +70,19 @@ def epoch_batches(
     seed: int,
     epoch: int,
     taught: NDArray[np.float32] | None = None,
+    masks: Masks = _NO_MASKS,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch; `taught` are the teacher's logits [N, V, K], or None."""
-    for draws in epoch_order(split, batch, seed, epoch):
+    """Yield the batches of one epoch.
+
+    `taught` are the teacher's logits [N, V, K], or None; masks are functions of seed, epoch and step.
+    """
+    for step, draws in enumerate(epoch_order(split, batch, seed, epoch)):
         clips, variants = draws[:, 0], draws[:, 1]
+        features = split.features[clips, variants].astype(np.float32)
+        if masks.time or masks.mel:
+            features = hide(features, masks, np.random.default_rng((seed, epoch, step + 1)))
         yield Batch(
-            features=torch.from_numpy(split.features[clips, variants].astype(np.float32)),
+            features=torch.from_numpy(features),
             labels=torch.from_numpy(split.labels[clips]),
             taught=None if taught is None else torch.from_numpy(taught[clips, variants]),
         )

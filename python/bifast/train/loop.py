@@ -87,11 +87,12 @@ def train(
     """
     keep_freed_memory()
     check_recipe(recipe)
-    task = TASKS[recipe.data.task]
+    folder = DataFolder(data)
+    task = TASKS[recipe.data.task].for_folder(folder)
     wanted = recipe.distill.teacher
-    teacher = freeze(load_finished(wanted, recipe, out)) if wanted else None
+    teacher = freeze(load_finished(wanted, recipe, task.labels, out)) if wanted else None
     state = _start(recipe, task, out, resume)
-    splits = load_splits(recipe, task, data, cache, watcher)
+    splits = load_splits(recipe, task, folder, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
     for name in ("validation", "testing"):
         check_split(task, splits[name], name)
@@ -117,18 +118,22 @@ def train(
 
 
 def load_splits(
-    recipe: Recipe, task: Task, data: Path, cache: Path, watcher: Watcher
+    recipe: Recipe, task: Task, folder: DataFolder, cache: Path, watcher: Watcher
 ) -> dict[str, Split]:
-    """Return the features of training, validation and testing; names clips that are broken."""
+    """Return the features of training, validation and testing; names clips that are left out."""
     splits = {}
+    _tell_left_out(watcher, "data folder", folder.skipped)
     for name in ("training", "validation", "testing"):
-        folder = DataFolder(data)
         split = load_split(folder, task, name, recipe.data, recipe.frontend, cache, watcher.track)
-        if split.broken:
-            shown = ", ".join(split.broken[:5])
-            watcher.say(f"{name}: left out {len(split.broken)} broken clips: {shown}")
+        _tell_left_out(watcher, name, split.broken)
         splits[name] = split
     return splits
+
+
+def _tell_left_out(watcher: Watcher, where: str, clips: list[str]) -> None:
+    if clips:
+        more = f"; and {len(clips) - 5} more" if len(clips) > 5 else ""
+        watcher.say(f"{where}: left out {len(clips)} clips: {'; '.join(clips[:5])}{more}")
 
 
 def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
@@ -138,7 +143,8 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
     last = out / "last.pt"
     if not (resume and last.exists()):
         if recipe.optim.init:
-            _copy_weights(load_finished(recipe.optim.init, recipe, out), net, recipe.optim.init)
+            source = load_finished(recipe.optim.init, recipe, task.labels, out)
+            _copy_weights(source, net, recipe.optim.init)
         return _State(net, optimizer, 0, [])
     state = load_checkpoint(last)
     # Through the dataclasses, so that a checkpoint from before a key existed has the key's default.
@@ -146,6 +152,8 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
         raise CheckpointError(
             f"{last} is of another recipe; give the same settings, another --out, or --no-resume"
         )
+    if tuple(state["labels"]) != task.labels:
+        raise CheckpointError(f"{last} has the labels {state['labels']}, the data {task.labels}")
     net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     return _State(net, optimizer, state["epoch"], state["history"])
@@ -172,7 +180,14 @@ def _run_epoch(
     net.train()
     total, smooth = 0.0, [0.0] * (1 + len(net.depths))
     for number, batch in enumerate(
-        epoch_batches(lesson.split, optim.batch, recipe.seed, state.epoch, lesson.taught)
+        epoch_batches(
+            lesson.split,
+            optim.batch,
+            recipe.seed,
+            state.epoch,
+            lesson.taught,
+            recipe.data.masks,
+        )
     ):
         step = state.epoch * steps + number
         factor = rate_at(step, steps * optim.epochs, round(steps * optim.warmup))

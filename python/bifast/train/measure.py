@@ -71,6 +71,7 @@ def measure(model: Model, task: Task, folder: DataFolder, split: str, track: Tra
     examples = task.examples(folder, split)
     if not examples:
         raise ValueError(f"task {task.name}: the data folder has no clips for the {split} split")
+    before = len(folder.broken)
     logits: dict[str, list[NDArray[np.float32]]] = {depth: [] for depth in model.depths}
     seconds = dict.fromkeys(model.depths, 0.0)
     kept: list[Example] = []
@@ -80,7 +81,10 @@ def measure(model: Model, task: Task, folder: DataFolder, split: str, track: Tra
             start = time.perf_counter()
             logits[depth].append(model.run(waves, depth=depth))
             seconds[depth] += time.perf_counter() - start
-    out = Measured(clips=len(kept), broken=folder.broken)
+    if not kept:
+        reasons = "; ".join(folder.broken[before : before + 3])
+        raise ValueError(f"{split} split: none of {len(examples)} clips can be decoded; {reasons}")
+    out = Measured(clips=len(kept), broken=folder.broken[before:])
     labels = np.array([e.label for e in kept])
     groups = [e.group for e in kept]
     for depth in model.depths:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bifast.format import FrontendParams
-from bifast.train.data.features import DataSpec
+from bifast.train.data.spec import DataSpec
 from bifast.train.nets.base import NetSpec
 from bifast.train.registry import nearest
 

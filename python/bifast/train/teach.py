@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError
-from bifast.train.data import TASKS
 from bifast.train.data.features import Split
 from bifast.train.nets import KeywordNet
 from bifast.train.recipe import Recipe
@@ -27,10 +26,10 @@ def freeze(teacher: KeywordNet) -> KeywordNet:
     return teacher
 
 
-def load_finished(wanted: str, recipe: Recipe, out: Path) -> KeywordNet:
+def load_finished(wanted: str, recipe: Recipe, labels: tuple[str, ...], out: Path) -> KeywordNet:
     """Find the net of the finished run called `wanted` beside the run folder `out`, or at a path.
 
-    It will see the features of `recipe`, whose run folder is `out`.
+    It will see the features of `recipe` and its task's labels; `out` is the run folder.
 
     Raises
     ------
@@ -48,9 +47,8 @@ def load_finished(wanted: str, recipe: Recipe, out: Path) -> KeywordNet:
         ) from None
     if not state["finished"]:
         raise CheckpointError(f"the net in {path} has not finished its training")
-    task = TASKS[recipe.data.task]
-    if tuple(state["labels"]) != task.labels:
-        raise CheckpointError(f"the net in {path} has other labels than task {task.name}")
+    if tuple(state["labels"]) != labels:
+        raise CheckpointError(f"the net in {path} has other labels than task {recipe.data.task}")
     if trained.frontend != recipe.frontend:
         raise CheckpointError(f"the net in {path} was trained with another front-end")
     return net

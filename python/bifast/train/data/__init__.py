@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bifast.train.data import commands8 as commands8
-from bifast.train.data import sc11 as sc11
+from bifast.train.data import commands12 as commands12
+from bifast.train.data import own_words as own_words
+from bifast.train.data import words as words
 from bifast.train.data.folder import DataFolder as DataFolder
 from bifast.train.data.folder import find_data as find_data
 from bifast.train.data.task import TASKS as TASKS

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from bifast.train.data.folder import Clip, DataFolder
+from bifast.train.data.clip import Clip
+from bifast.train.data.folder import DataFolder
 from bifast.train.data.task import TASKS, Example, Task, cuts, hiss
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "stop", "go")

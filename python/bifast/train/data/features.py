@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,44 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import bifast
 from bifast.format import FrontendParams
-from bifast.train.data.augment import Augment, augment, fit
+from bifast.train.data.augment import augment
+from bifast.train.data.cache import Arrays, cached
+from bifast.train.data.clip import Clip
 from bifast.train.data.folder import DataFolder
+from bifast.train.data.masks import Masks
+from bifast.train.data.sounds import find_sounds
+from bifast.train.data.spec import DataSpec
 from bifast.train.data.synth import Synthesizer
 from bifast.train.data.task import Example, Task, load_wave
 
 # Part of the cache key: raise it when the meaning of an example or an augmentation changes.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """The data of a recipe.
-
-    Attributes
-    ----------
-    task
-        Name in `TASKS`.
-    variants
-        Versions of each training clip; the first is the clip itself, the others are augmented.
-    synthetic
-        Spoken versions of each word of the task by synthetic voices; 0 for none.
-    synthetic_commands
-        The same for the words that are classes of their own, if not 0. The unknown words are ten
-        times as many: with as few versions of each, a net learns that synthetic means unknown.
-    seed
-        Of augmentation and voices.
-    augment
-        What is done to the other versions.
-    """
-
-    task: str = "sc11"
-    variants: int = 6
-    synthetic: int = 0
-    synthetic_commands: int = 0
-    seed: int = 0
-    augment: Augment = dataclasses.field(default_factory=Augment)
 
 
 @dataclass(frozen=True)
@@ -66,7 +44,7 @@ class Split:
     groups
         N words or kinds of sound.
     broken
-        Names of clips left out because they could not be decoded.
+        Clips left out because they could not be decoded, each with its reason.
     """
 
     features: NDArray[Any]
@@ -77,35 +55,62 @@ class Split:
 
 
 def frontend_of(params: FrontendParams) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """Return the engine's front-end: [window_samples] float32 -> [T, M] float32."""
+    """Return the engine's front-end: [S] float32 -> [T, M] float32."""
     from bifast._core import Frontend
 
     return Frontend(**{f.name: getattr(params, f.name) for f in dataclasses.fields(FrontendParams)})
 
 
 def task_examples(task: Task, folder: DataFolder, split: str, spec: DataSpec) -> list[Example]:
-    """Return the examples of a split, with synthetic words in training if the recipe wants them."""
+    """Return the examples of a split: those of the task, with the synthetic words of the recipe."""
     examples = task.examples(folder, split)
-    if split == "training" and spec.synthetic:
-        for word, label in task.spoken().items():
-            own_class = spec.synthetic_commands and task.labels[label] == word
-            count = spec.synthetic_commands if own_class else spec.synthetic
-            examples += [
-                Example(label, "synthetic", made=f"synth:{word}:{count}:{index}")
-                for index in range(count)
-            ]
+    if split in ("training", "validation"):
+        examples = [e for e in examples if e.group not in spec.synthetic_only]
+    if split != "training":
+        return examples
+    recorded = Counter(e.group for e in examples)
+    for word, label in task.spoken().items():
+        count = spec.synthetic
+        if task.labels[label] == word:
+            count = spec.synthetic_commands or count
+            count = max(count, spec.synthetic_fill - recorded[word])
+        examples += [
+            Example(label, "synthetic", made=f"synth:{word}:{count}:{index}")
+            for index in range(count)
+        ]
     return examples
 
 
-def cache_key(examples: list[Example], split: str, spec: DataSpec, params: FrontendParams) -> str:
-    """Hash everything that the features depend on."""
-    plan = {
-        "version": CACHE_VERSION,
-        "examples": hashlib.sha256(repr(examples).encode()).hexdigest(),
-        "spec": dataclasses.asdict(spec) if split == "training" else None,
-        "frontend": dataclasses.asdict(params),
-    }
-    return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
+@dataclass(frozen=True)
+class _Job:
+    """Everything that the features of a split depend on."""
+
+    examples: list[Example]
+    folder: DataFolder
+    task: Task
+    split: str
+    spec: DataSpec
+    params: FrontendParams
+
+    @property
+    def training(self) -> bool:
+        return self.split == "training"
+
+    def key(self) -> str:
+        """Hash it, the files of the clips included."""
+        clips: list[Clip] = [e.clip for e in self.examples if e.clip is not None]
+        if self.training:
+            clips += self.folder.clips("noise", "training") + self.folder.clips("rir")
+        # Masks are laid over the features later.
+        spec = dataclasses.asdict(dataclasses.replace(self.spec, masks=Masks()))
+        plan = {
+            "version": [CACHE_VERSION, bifast.__version__],
+            "files": self.folder.fingerprint(clips),
+            "examples": hashlib.sha256(repr(self.examples).encode()).hexdigest(),
+            "spec": spec if self.training else None,
+            "frontend": dataclasses.asdict(self.params),
+        }
+        return hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _no_track(items: Iterable[Any], title: str) -> Iterable[Any]:
@@ -140,74 +145,83 @@ def load_split(
     Raises
     ------
     ValueError
-        If the split has no examples.
+        If the split has no examples, or none that can be decoded.
     """
     examples = task_examples(task, folder, split, spec)
     if not examples:
-        raise ValueError(f"task {task.name}: the data folder has no clips for the {split} split")
-    name = f"{task.name}-{split}-{cache_key(examples, split, spec, params)}"
-    data, facts = cache / f"{name}.npy", cache / f"{name}.json"
-    if not (data.exists() and facts.exists()):
-        cache.mkdir(parents=True, exist_ok=True)
-        _compute(examples, folder, split, spec, params, data, facts, track)
-    told = json.loads(facts.read_text(encoding="utf-8"))
-    kept = [examples[i] for i in told["kept"]]
+        raise ValueError(f"task {task.name}: {folder.path} has no clips for the {split} split")
+    job = _Job(examples, folder, task, split, spec, params)
+
+    def wait(block: Callable[[], None]) -> None:
+        for _ in track([None], f"features: {split}, another training computes them"):
+            block()
+
+    path = cache / f"{task.name}-{split}-{job.key()}.npz"
+    found = cached(path, lambda: _compute(job, cache, track), wait)
+    kept = [examples[i] for i in found["kept"]]
     return Split(
-        features=np.load(data),
+        features=found["features"],
         labels=np.array([e.label for e in kept], np.int64),
         repeats=np.array([e.repeat for e in kept], np.int64),
         groups=[e.group for e in kept],
-        broken=told["broken"],
+        broken=[str(name) for name in found["broken"]],
     )
 
 
-def _compute(
-    examples: list[Example],
-    folder: DataFolder,
-    split: str,
-    spec: DataSpec,
-    params: FrontendParams,
-    data: Path,
-    facts: Path,
-    track: Track,
-) -> None:
-    training = split == "training"
-    frontend = frontend_of(params)
-    samples = params.window_samples
-    synth = Synthesizer(data.parent / "synth", spec.seed) if training and spec.synthetic else None
-    noises, rooms = _backgrounds(folder, samples) if training else ([], [])
-    variants = spec.variants if training else 1
-    shape = (len(examples), variants, params.n_frames, params.n_mels)
-    out = np.empty(shape, np.float16 if training else np.float32)
+def _compute(job: _Job, cache: Path, track: Track) -> Arrays:
+    """Return `features` [N, V, T, M], `kept` [N] indices of examples, `broken` names."""
+    before = len(job.folder.broken)
+    variants = job.spec.variants if job.training else 1
+    shape = (len(job.examples), variants, job.params.n_frames, job.params.n_mels)
+    out = np.empty(shape, np.float16 if job.training else np.float32)
+    synth = None
+    if any(e.made.startswith("synth:") for e in job.examples):
+        synth = Synthesizer(cache / "synth", job.spec.seed, job.spec.piper_voices)
+    fill = _Filler(job) if variants > 1 else None
+    frontend = frontend_of(job.params)
     kept: list[int] = []
-    for index, example in enumerate(track(examples, f"features: {split}")):
-        wave = load_wave(example, folder, synth, samples)
+    for index, example in enumerate(track(job.examples, f"features: {job.split}")):
+        wave = load_wave(example, job.folder, synth, job.params.window_samples)
         if wave is None:
             continue
-        row = len(kept)
+        row = out[len(kept)]
         kept.append(index)
-        out[row, 0] = frontend(wave)
-        for variant in range(1, variants):
-            rng = np.random.default_rng((spec.seed, index, variant))
-            changed = augment(wave, spec.augment, rng, noises, rooms, samples)
-            out[row, variant] = frontend(changed)
+        row[0] = frontend(wave)
+        if fill is not None:
+            fill(row, index, wave)
+    broken = job.folder.broken[before:]
     if not kept:
-        raise ValueError(f"{split} split: none of {len(examples)} clips could be decoded")
-    beside = data.with_suffix(".part.npy")
-    np.save(beside, out[: len(kept)])
-    beside.replace(data)
-    facts_beside = facts.with_suffix(".part")
-    facts_beside.write_text(json.dumps({"kept": kept, "broken": folder.broken}), encoding="utf-8")
-    facts_beside.replace(facts)
+        raise ValueError(
+            f"{job.split} split: none of {len(job.examples)} clips can be decoded; "
+            f"{'; '.join(broken[:3])}"
+        )
+    return {
+        "features": out[: len(kept)],
+        "kept": np.array(kept, np.int64),
+        "broken": np.array(broken, np.str_),
+    }
 
 
-def _backgrounds(
-    folder: DataFolder, samples: int
-) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
-    """Return the training noises, each at least `samples` long, and the room responses."""
-    noises = [folder.wave(c) for c in folder.clips("noise", "training")]
-    rooms = [folder.wave(c) for c in folder.clips("rir")]
-    return (
-        [n if n.size >= samples else fit(n, samples) for n in noises if n is not None],
-        [r for r in rooms if r is not None],
-    )
+class _Filler:
+    """Fills the variants of an example; each is a function of seed, example and variant."""
+
+    def __init__(self, job: _Job) -> None:
+        quiet = job.task.labels.index("silence") if "silence" in job.task.labels else -1
+        self.quiet = [e.label == quiet for e in job.examples]
+        speech = [e for e, q in zip(job.examples, self.quiet, strict=True) if not q]
+        self.plan, self.seed, self.params = job.spec.augment, job.spec.seed, job.params
+        self.sounds = find_sounds(job.folder, speech, self.plan, self.seed)
+        self.frontend = frontend_of(job.params)
+        # Frames beyond the window, so many that the window's own see no reflection.
+        p = job.params
+        self.margin = -(-p.n_fft // (2 * p.hop)) if p.center else 0
+
+    def __call__(self, row: NDArray[Any], index: int, wave: NDArray[np.float32]) -> None:
+        """Fill row[1:], [V, T, M], with versions of the example's wave."""
+        samples, margin = self.params.window_samples, self.margin
+        sounds = dataclasses.replace(self.sounds, speech=[]) if self.quiet[index] else self.sounds
+        for variant in range(1, len(row)):
+            rng = np.random.default_rng((self.seed, index, variant))
+            changed = augment(wave, self.plan, rng, sounds, samples, margin * self.params.hop)
+            first = margin if changed.size > samples else 0
+            row[variant] = self.frontend(changed)[first : first + self.params.n_frames]

@@ -1,35 +1,21 @@
-"""Read the data folder: `index.csv` and the container files it points into."""
+"""A data folder: clips of any layout, decoded on demand."""
 
 from __future__ import annotations
 
-import csv
+import hashlib
 import io
 import os
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16000
-_COLUMNS = ("file", "offset", "length", "kind", "word", "speaker", "split", "dataset", "name")
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One row of `index.csv`; `offset` and `length` in bytes, `samples` at the clip's own rate."""
-
-    file: str
-    offset: int
-    length: int
-    samples: int
-    kind: str
-    word: str
-    speaker: str
-    split: str
-    dataset: str
-    name: str
+from bifast import audio
+from bifast.errors import FormatError
+from bifast.train.data.clip import RATE, Clip, Listing
+from bifast.train.data.index import INDEX, read_index
+from bifast.train.data.word_folders import read_word_folders
 
 
 def find_data(path: str | os.PathLike[str] | None = None) -> Path:
@@ -41,11 +27,6 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
         The folder; without it the environment variable BIFAST_DATA, then `shared/data` beside the
         checkout.
 
-    Returns
-    -------
-    Path
-        A folder with an `index.csv`.
-
     Raises
     ------
     FileNotFoundError
@@ -53,52 +34,53 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
     """
     beside = Path(__file__).resolve().parents[4].parent / "shared" / "data"
     chosen = Path(path or os.environ.get("BIFAST_DATA") or beside)
-    if not (chosen / "index.csv").is_file():
+    if not chosen.is_dir():
         raise FileNotFoundError(
-            f"no index.csv in {chosen}; give the data folder on the command line, or set BIFAST_DATA"
+            f"no folder {chosen}; give the data folder on the command line, or set BIFAST_DATA"
         )
     return chosen
 
 
-@dataclass
+def read_layout(path: Path) -> Listing:
+    """List the clips of a folder: with an `index.csv`, or with one folder for each word."""
+    return read_index(path) if (path / INDEX).is_file() else read_word_folders(path)
+
+
 class DataFolder:
-    """Clips of a data folder, decoded on demand.
+    """The clips of a data folder.
+
+    Parameters
+    ----------
+    path
+        A folder of one of the layouts.
 
     Attributes
     ----------
     path
         The folder.
+    skipped
+        What the layout left out, each with its reason.
     broken
-        Names of clips that could not be decoded, in the order they were met.
+        Clips that could not be decoded, each with its reason, in the order they were met.
+
+    Raises
+    ------
+    ValueError
+        If it is no data folder: says what was expected and found.
     """
 
-    path: Path
-    broken: list[str] = field(default_factory=list)
-    _last: tuple[Clip, NDArray[np.float32]] | None = None
-
-    def __post_init__(self) -> None:
-        """Read the index; `ValueError` if it lacks a column or has no rows."""
-        with (self.path / "index.csv").open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            missing = [c for c in _COLUMNS if c not in (reader.fieldnames or [])]
-            if missing:
-                raise ValueError(f"{self.path / 'index.csv'}: no column {', '.join(missing)}")
-            self._clips = [
-                Clip(
-                    **{c: row[c] for c in _COLUMNS if c not in ("offset", "length")},
-                    offset=int(row["offset"]),
-                    length=int(row["length"]),
-                    samples=int(row.get("n_samples") or RATE),
-                )
-                for row in reader
-            ]
-        if not self._clips:
-            raise ValueError(f"{self.path / 'index.csv'} lists no clips")
+    def __init__(self, path: Path) -> None:
+        listing = read_layout(path)
+        self.path = path
+        self.skipped = listing.skipped
+        self.broken: list[str] = []
+        self._clips = listing.clips
+        self._last: tuple[Clip, NDArray[np.float32]] | None = None
 
     def clips(
         self, kind: str, split: str | None = None, words: Collection[str] | None = None
     ) -> list[Clip]:
-        """Return the clips of a kind, of a split and of some words, in the order of the index."""
+        """Return the clips of a kind, of a split and of some words, in the order of the layout."""
         return [
             c
             for c in self._clips
@@ -114,33 +96,34 @@ class DataFolder:
         -------
         ndarray or None
             Mono float32 in [-1, 1] at 16 kHz, its own length; None, and its name in `broken`, if
-            it can not be decoded.
+            it is missing, cut, empty, no sound, or not finite.
         """
-        import soundfile
-
         # Examples cut from one long recording follow each other: decode it once.
         if self._last is not None and self._last[0] is clip:
             return self._last[1]
         try:
-            with (self.path / clip.file).open("rb") as file:
-                file.seek(clip.offset)
-                data = io.BytesIO(file.read(clip.length))
-            wave, rate = soundfile.read(data, dtype="float32", always_2d=True)
-        except (OSError, RuntimeError):
-            self.broken.append(clip.name)
+            wave = audio.load(self._bytes(clip), RATE)
+        except (OSError, FormatError) as error:
+            self.broken.append(f"{clip.name}: {error}")
             return None
-        mono: NDArray[np.float32] = wave.mean(axis=1, dtype=np.float32)
-        if mono.size == 0:
-            self.broken.append(clip.name)
-            return None
-        wave = mono if rate == RATE else resample(mono, rate)
         self._last = (clip, wave)
         return wave
 
+    def _bytes(self, clip: Clip) -> io.BytesIO:
+        with (self.path / clip.file).open("rb") as file:
+            file.seek(clip.offset)
+            data = file.read(clip.length)
+        if len(data) < clip.length or not data:
+            raise FormatError(f"expected {max(1, clip.length)} bytes, got {len(data)}")
+        return io.BytesIO(data)
 
-def resample(wave: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Convert mono float32 samples from `rate` in Hz to 16 kHz."""
-    import soxr
-
-    out: NDArray[np.float32] = soxr.resample(wave, rate, RATE)
-    return out
+    def fingerprint(self, clips: Iterable[Clip]) -> str:
+        """Hash names, sizes and times of the files of some clips: changes when a file does."""
+        digest = hashlib.sha256()
+        for name in sorted({c.file for c in clips}):
+            try:
+                facts = (self.path / name).stat()
+                digest.update(f"{name}:{facts.st_size}:{facts.st_mtime_ns}\n".encode())
+            except OSError:
+                digest.update(f"{name}: missing\n".encode())
+        return digest.hexdigest()

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bifast.train.data.augment import fit
-from bifast.train.data.folder import Clip, DataFolder
+from bifast.train.data.clip import RATE, Clip
+from bifast.train.data.effects import coloured_noise, fit
+from bifast.train.data.folder import DataFolder
 from bifast.train.data.synth import Synthesizer
 from bifast.train.registry import Registry
 
 SPLITS = ("training", "validation", "testing", "extra")
+# RANDOM_SEED of TensorFlow's recipe; the draws themselves are NumPy's, not Python's.
+_DRAW_SEED = 59185
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,10 @@ class Example:
         Where it comes from; None for sound that is made here.
     start, within
         First sample, at 16 kHz; with `within` the loudest second of so many samples from there.
+    gain
+        The sound is multiplied by it.
     made
-        For `clip` None: `hiss:SEED:DECIBEL` or `synth:KEY`.
+        For `clip` None: `zeros`, `hiss:SEED:DECIBEL` or `synth:KEY`.
     repeat
         How often it is drawn in one epoch.
     """
@@ -40,6 +47,7 @@ class Example:
     clip: Clip | None = None
     start: int = 0
     within: int = 0
+    gain: float = 1.0
     made: str = ""
     repeat: int = 1
 
@@ -56,6 +64,14 @@ class Task:
     name: str
     labels: tuple[str, ...]
 
+    def for_folder(self, folder: DataFolder) -> Task:
+        """Return the task with the labels that a folder asks for; most tasks have their own."""
+        return self
+
+    def for_labels(self, labels: tuple[str, ...]) -> Task:
+        """Return the task with the labels of a trained net; most tasks have their own."""
+        return self
+
     def examples(self, folder: DataFolder, split: str) -> list[Example]:
         """Return the examples of a split of `SPLITS`, always in the same order."""
         raise NotImplementedError
@@ -68,11 +84,48 @@ class Task:
 TASKS: Registry[Task] = Registry("task")
 
 
-def cuts(clip: Clip, label: int, group: str, every: float, rate: int = 16000) -> list[Example]:
+def cuts(clip: Clip, label: int, group: str, every: float) -> list[Example]:
     """Cut a long clip: the loudest second out of every `every` seconds, so that pauses drop out."""
-    step = int(every * rate)
-    starts = range(0, max(1, clip.samples - rate), step)
-    return [Example(label, group, clip, start, max(step, rate)) for start in starts]
+    step = int(every * RATE)
+    starts = range(0, max(1, clip.samples - RATE), step)
+    return [Example(label, group, clip, start, max(step, RATE)) for start in starts]
+
+
+def tenth(count: int) -> int:
+    """Return 10 % of a number of words, rounded up: as much unknown and silence as TensorFlow's recipe."""
+    return -(-count // 10)
+
+
+def some(items: list[T], count: int, split: str) -> list[T]:
+    """Draw at most `count` items, the same for the same split, and keep their order."""
+    rng = np.random.default_rng((_DRAW_SEED, SPLITS.index(split)))
+    chosen = rng.permutation(len(items))[:count]
+    return [items[i] for i in sorted(chosen)]
+
+
+def background(folder: DataFolder, split: str, label: int, count: int) -> list[Example]:
+    """Make silence as TensorFlow's recipe does: seconds of background recordings at a random volume.
+
+    Without background recordings, of the split or of training, it is noise of 1/f^a at a random level.
+    """
+    rng = np.random.default_rng((_DRAW_SEED, 10 + SPLITS.index(split)))
+    noises = folder.clips("noise", split) or folder.clips("noise", "training")
+    noises = [n for n in noises if "background" in n.dataset] or noises
+    if not noises:
+        levels = rng.uniform(-100, -30, count)
+        return [hiss(label, 1_000_000 + i, level) for i, level in enumerate(levels)]
+    # Those of one recording follow each other, so that it is decoded once.
+    chosen = np.sort(rng.integers(0, len(noises), count))
+    return [
+        Example(
+            label,
+            "background",
+            noises[i],
+            start=int(rng.integers(max(1, noises[i].samples - RATE))),
+            gain=round(float(rng.uniform()), 4),
+        )
+        for i in chosen
+    ]
 
 
 def loudest(wave: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
@@ -91,12 +144,7 @@ def hiss(label: int, seed: int, decibel: float) -> Example:
 
 
 def _make_hiss(seed: int, decibel: float, samples: int) -> NDArray[np.float32]:
-    rng = np.random.default_rng(seed)
-    spectrum = np.fft.rfft(rng.standard_normal(samples))
-    spectrum[1:] /= np.arange(1, spectrum.size) ** (rng.uniform(0.0, 2.0) / 2)
-    spectrum[0] = 0
-    wave = np.fft.irfft(spectrum, samples)
-    wave *= 10 ** (decibel / 20) / max(float(np.sqrt(np.mean(wave**2))), 1e-12)
+    wave = coloured_noise(np.random.default_rng(seed), samples) * np.float32(10 ** (decibel / 20))
     # Sixteen bits, as any recording: below -90 dB this leaves mostly zeros.
     return (np.round(np.clip(wave, -1, 1) * 32767) / 32768).astype(np.float32)
 
@@ -113,7 +161,9 @@ def load_wave(
             wave = loudest(wave[example.start : example.start + example.within], samples)
         else:
             wave = wave[example.start :]
-        return fit(wave, samples)
+        return fit(wave, samples) * np.float32(example.gain)
+    if example.made == "zeros":
+        return np.zeros(samples, np.float32)
     kind, _, rest = example.made.partition(":")
     if kind == "synth" and synth is not None:
         return fit(synth.wave(rest), samples)
