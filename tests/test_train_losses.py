@@ -10,11 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from bifast.train.batches import Batch
+from bifast.train.data.features import Split
 from bifast.train.losses import emphasise, hed_loss, logit_loss
 from bifast.train.losses.haar import haar_high, haar_low
 from bifast.train.losses.hed import attention_distance
 from bifast.train.nets import NETS, NetSpec
-from bifast.train.objective import batch_loss
+from bifast.train.objective import batch_loss, class_prior
 from bifast.train.recipe import Distill, Optim
 from bifast.train.teach import freeze
 
@@ -102,3 +103,20 @@ def test_teacher_is_frozen_and_depths_are_weighted() -> None:
     assert not teacher.training
     assert all(p.grad is None and not p.requires_grad for p in teacher.parameters())
     assert all(torch.equal(v, before[k]) for k, v in teacher.state_dict().items())
+
+
+def test_rare_classes_are_not_held_down() -> None:
+    labels, repeats = np.array([0, 0, 1]), np.array([1, 2, 1])
+    split = Split(np.zeros((3, 1, 32, 32), np.float16), labels, repeats, [""] * 3, [])
+    assert class_prior(split, 2, 0.0) is None
+    prior = class_prior(split, 2, 1.0)
+    assert prior is not None
+    torch.testing.assert_close(prior.exp(), torch.tensor([0.75, 0.25]))
+    half = class_prior(split, 2, 0.5)
+    torch.testing.assert_close(half, 0.5 * prior)
+    torch.manual_seed(0)
+    net = NETS["bifsmn"](NetSpec(depths=1), 32, 32, 2).train()
+    batch = Batch(torch.randn(4, 32, 32), torch.tensor([0, 1, 0, 1]), None)
+    loss, _ = batch_loss(net, batch, Optim(), Distill(), prior=prior)
+    scores = net(batch.features) + prior
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(scores, batch.labels))

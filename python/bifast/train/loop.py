@@ -21,7 +21,7 @@ from bifast.train.data.features import Split, load_split
 from bifast.train.data.task import Task
 from bifast.train.memory import keep_freed_memory
 from bifast.train.nets import KeywordNet
-from bifast.train.objective import batch_loss
+from bifast.train.objective import batch_loss, class_prior
 from bifast.train.optimizer import make_optimizer
 from bifast.train.recipe import Recipe, recipe_from_dict
 from bifast.train.run import draw_curves, write_config, write_json, write_metrics
@@ -40,6 +40,7 @@ class TrainingDivergedError(RuntimeError):
 class _Lesson:
     split: Split
     teacher: KeywordNet | None
+    prior: torch.Tensor | None
     taught: NDArray[np.float32] | None
 
 
@@ -98,7 +99,8 @@ def train(
         check_split(task, splits[name], name)
     out.mkdir(parents=True, exist_ok=True)
     write_config(out, recipe, {name: s.labels.size for name, s in splits.items()})
-    lesson = _Lesson(splits["training"], teacher, None)
+    prior = class_prior(splits["training"], len(task.labels), recipe.optim.balance)
+    lesson = _Lesson(splits["training"], teacher, prior, None)
     if teacher is not None and recipe.distill.logits:
         lesson.taught = teacher_scores(teacher, lesson.split, watcher)
     steps = int(splits["training"].repeats.sum()) // recipe.optim.batch
@@ -193,7 +195,7 @@ def _run_epoch(
         factor = rate_at(step, steps * optim.epochs, round(steps * optim.warmup))
         for group in state.optimizer.param_groups:
             group["lr"] = group["base"] * factor
-        loss, hits = batch_loss(net, batch, optim, recipe.distill, lesson.teacher)
+        loss, hits = batch_loss(net, batch, optim, recipe.distill, lesson.teacher, lesson.prior)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingDivergedError(

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from bifast.train.batches import Batch
+from bifast.train.data.features import Split
 from bifast.train.losses import emphasise, hed_loss, logit_loss
 from bifast.train.nets.base import KeywordNet
 from bifast.train.recipe import Distill, Optim
+
+
+def class_prior(split: Split, classes: int, balance: float) -> Tensor | None:
+    """Return `balance` times the log shares of the classes among an epoch's draws, [K], or None.
+
+    Parameters
+    ----------
+    split
+        The training split.
+    classes
+        K; a class without clips counts as if it had one.
+    balance
+        0 gives None: no correction.
+    """
+    if not balance:
+        return None
+    draws = np.bincount(split.labels, weights=split.repeats, minlength=classes)
+    shares = np.maximum(draws, 1) / draws.sum()
+    return torch.from_numpy(balance * np.log(shares)).float()
 
 
 def batch_loss(
@@ -18,6 +39,7 @@ def batch_loss(
     optim: Optim,
     distill: Distill,
     teacher: KeywordNet | None = None,
+    prior: Tensor | None = None,
 ) -> tuple[Tensor, list[float]]:
     """Compute the loss.
 
@@ -31,6 +53,10 @@ def batch_loss(
         Weights of the depths and of the parts.
     teacher
         Frozen, full precision; needed where `distill.hed` is not zero.
+    prior
+        [K] log shares of the classes in training, added to the scores that the cross entropy sees,
+        or None: the net learns scores as if all classes were equally frequent (logit adjustment,
+        arXiv 2007.07314, eq. 10).
 
     Returns
     -------
@@ -46,7 +72,8 @@ def batch_loss(
     hits = []
     for depth in range(len(net.depths)):
         logits, blocks = net.backbone(stream, depth)
-        loss = functional.cross_entropy(logits, batch.labels, label_smoothing=optim.smoothing)
+        scores = logits if prior is None else logits + prior
+        loss = functional.cross_entropy(scores, batch.labels, label_smoothing=optim.smoothing)
         if batch.taught is not None and distill.logits:
             softened = logit_loss(logits, batch.taught, distill.temperature)
             loss = (1 - distill.logits) * loss + distill.logits * softened

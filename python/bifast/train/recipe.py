@@ -42,6 +42,8 @@ class Optim:
         Largest norm of the gradient.
     smoothing
         Label smoothing of the cross entropy.
+    balance
+        Correct for unequal numbers of clips in the classes: 1 wholly, 0 not at all.
     depth_weights
         Weight of each depth's loss, deepest first.
     init
@@ -57,6 +59,7 @@ class Optim:
     warmup: float = 1.0
     clip: float = 1.0
     smoothing: float = 0.0
+    balance: float = 0.0
     depth_weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
     init: str = ""
 

@@ -36,6 +36,7 @@ def check_recipe(recipe: Recipe) -> None:
             bool(d.teacher) or not (d.logits or d.hed),
             "distill.teacher: logits and hed need a teacher",
         ),
+        (0 <= o.balance <= 1, f"optim.balance: expected 0 .. 1, got {o.balance}"),
         (clip == second, f"frontend: clips are {second[1]} samples at {second[0]} Hz, got {clip}"),
     ]
     for fine, message in rules:
