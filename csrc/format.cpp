@@ -34,6 +34,7 @@ class Reader {
     read_header();
     read_section_table();
     ModelFile file;
+    file.checksum = checksum_;
     if (sections_.contains("FRNT")) file.frontend = read_frontend();
     file.labels = read_names("LABL", kMaxRecords);
     file.depths = read_names("DPTH", kMaxDepths);
@@ -86,7 +87,7 @@ class Reader {
                                           std::to_string(kVersion) + "); update bifast");
     }
     if (version != kVersion) fail_format("version: expected 1, got " + std::to_string(version));
-    const uint32_t crc = f.u32();
+    checksum_ = f.u32();
     const uint64_t file_bytes = f.take<uint64_t>();
     if (file_bytes != n_bytes_) {
       fail_format("the file says it has " + std::to_string(file_bytes) + " bytes, but it has " +
@@ -95,7 +96,8 @@ class Reader {
     if (n_bytes_ > kMaxFileBytes) fail_format("larger than 256 MiB");
     n_sections_ = f.u32();
     f.take_zeros(36);
-    if (crc32(bytes_ + 16, n_bytes_ - 16) != crc) fail_format("checksum does not match (damaged)");
+    if (crc32(bytes_ + 16, n_bytes_ - 16) != checksum_)
+      fail_format("checksum does not match (damaged)");
   }
 
   void read_section_table() {
@@ -281,7 +283,7 @@ class Reader {
 
   const uint8_t* bytes_;
   size_t n_bytes_;
-  uint32_t n_sections_ = 0;
+  uint32_t n_sections_ = 0, checksum_ = 0;
   Sections sections_;
 };
 

@@ -59,6 +59,7 @@ struct ModelFile {
   std::vector<TensorSpec> tensors;
   std::vector<OpSpec> ops;
   std::string card;
+  uint32_t checksum;
 };
 
 // Checks the file's structure: everything but what the layers themselves mean. The result points

@@ -33,6 +33,9 @@ struct FreeModel {
 struct FreeSession {
   void operator()(bifast_session* p) const { bifast_session_free(p); }
 };
+struct FreeStream {
+  void operator()(bifast_stream* p) const { bifast_stream_free(p); }
+};
 
 void check(bifast_status status) {
   if (status != BIFAST_OK) throw std::runtime_error(bifast_last_error());
@@ -61,32 +64,33 @@ class Classifier {
                                " Hz; resample it, or use the Python program");
     }
     if (wav.samples.empty()) throw std::runtime_error("holds no samples");
-    size_t shape[3];
-    bifast_input_shape(model, shape);
-    const size_t n_frames = bifast_n_frames(model, wav.samples.size());
-    std::vector<float> features(n_frames * shape[1]), logits(bifast_n_classes(model));
-    check(bifast_features(session_.get(), wav.samples.data(), wav.samples.size(), features.data(),
-                          features.size()));
     // A quarter of a second in whole frames; the last window ends with the last frame.
-    const size_t step = std::max<size_t>(1, (rate + 2 * hop) / (4 * hop)),
-                 last = n_frames - shape[0];
-    for (size_t first = 0;; first = std::min(first + step, last)) {
-      check(bifast_run_features(session_.get(), depth_, features.data() + first * shape[1],
-                                shape[0] * shape[1], logits.data(), logits.size()));
-      print(path, static_cast<double>(first * hop) / static_cast<double>(rate), logits);
-      if (first == last) return;
-    }
+    const size_t step = std::max<size_t>(1, (rate + 2 * hop) / (4 * hop));
+    bifast_stream* stream = nullptr;
+    check(bifast_stream_new(model, depth_, step, &stream));
+    const std::unique_ptr<bifast_stream, FreeStream> owner(stream);
+    Line line{path, model};
+    check(bifast_stream_push(stream, session_.get(), wav.samples.data(), wav.samples.size(), print,
+                             &line));
+    check(bifast_stream_flush(stream, session_.get(), print, &line));
   }
 
  private:
-  void print(const std::string& path, double start, const std::vector<float>& logits) const {
-    const size_t best =
-        static_cast<size_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+  struct Line {
+    const std::string& path;
+    const bifast_model* model;
+  };
+
+  static void print(void* user, int64_t start, const float* logits, size_t n_classes) {
+    const auto& [path, model] = *static_cast<const Line*>(user);
+    const float* best = std::max_element(logits, logits + n_classes);
     double sum = 0.0;
-    for (const float logit : logits)
-      sum += std::exp(static_cast<double>(logit) - static_cast<double>(logits[best]));
-    std::printf("%s\t%.2f\t%s\t%.3f\n", path.c_str(), start, bifast_label(model_.get(), best),
-                1.0 / sum);
+    for (size_t i = 0; i < n_classes; ++i) {
+      sum += std::exp(static_cast<double>(logits[i]) - static_cast<double>(*best));
+    }
+    std::printf("%s\t%.2f\t%s\t%.3f\n", path.c_str(),
+                static_cast<double>(start) / static_cast<double>(bifast_sample_rate(model)),
+                bifast_label(model, static_cast<size_t>(best - logits)), 1.0 / sum);
   }
 
   std::unique_ptr<bifast_model, FreeModel> model_;

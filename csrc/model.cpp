@@ -77,6 +77,7 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
   labels_ = std::move(file.labels);
   depths_ = std::move(file.depths);
   card_ = std::move(file.card);
+  checksum_ = file.checksum;
 }
 
 // At every depth a layer reads only what an earlier layer of that depth wrote.
@@ -165,6 +166,11 @@ template <typename Sample>
 void Model::run_frontend(uint8_t* arena, const Sample* samples, size_t n_samples,
                          float* features) const noexcept {
   frontend_->run(samples, n_samples, features, arena + align(input().bytes()));
+}
+
+void Model::run_frames(uint8_t* arena, const float* samples, size_t count,
+                       float* features) const noexcept {
+  frontend_->run_frames(samples, count, features, arena + align(input().bytes()));
 }
 
 template void Model::run_clip(uint8_t*, size_t, const float*, size_t, float*) const noexcept;

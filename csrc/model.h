@@ -30,6 +30,8 @@ class Model {
   const BufferSpec& input() const { return buffers_.front(); }
   size_t input_size() const { return input().positions() * input().channels; }
   size_t arena_bytes() const { return arena_bytes_; }
+  // The file's: tells models apart.
+  uint32_t checksum() const { return checksum_; }
 
   // Called after each layer with each buffer that it wrote.
   using Observer = std::function<void(const bifast_layer_output&)>;
@@ -45,6 +47,9 @@ class Model {
   template <typename Sample>
   void run_frontend(uint8_t* arena, const Sample* samples, size_t n_samples,
                     float* features) const noexcept;
+  // As Frontend::run_frames.
+  void run_frames(uint8_t* arena, const float* samples, size_t count,
+                  float* features) const noexcept;
 
  private:
   struct Layer {
@@ -71,6 +76,7 @@ class Model {
   std::vector<Layer> layers_;
   std::vector<size_t> offsets_;  // of the buffers in the arena
   size_t scratch_offset_ = 0, arena_bytes_ = 0;
+  uint32_t checksum_ = 0;
 };
 
 }  // namespace bifast

@@ -64,6 +64,9 @@ struct FreeSession {
 struct FreeFrontend {
   void operator()(bifast_frontend* p) const { bifast_frontend_free(p); }
 };
+struct FreeStream {
+  void operator()(bifast_stream* p) const { bifast_stream_free(p); }
+};
 using SessionHandle = std::unique_ptr<bifast_session, FreeSession>;
 
 std::vector<std::string> names(const char* (*at)(const bifast_model*, size_t),
@@ -107,6 +110,15 @@ bifast_status features_of(bifast_session* s, const float* x, size_t n, float* f,
 }
 bifast_status features_of(bifast_session* s, const int16_t* x, size_t n, float* f, size_t n_f) {
   return bifast_features_i16(s, x, n, f, n_f);
+}
+
+bifast_status push_to(bifast_stream* stream, bifast_session* s, const float* x, size_t n,
+                      bifast_on_score on_score, void* user) {
+  return bifast_stream_push(stream, s, x, n, on_score, user);
+}
+bifast_status push_to(bifast_stream* stream, bifast_session* s, const int16_t* x, size_t n,
+                      bifast_on_score on_score, void* user) {
+  return bifast_stream_push_i16(stream, s, x, n, on_score, user);
 }
 
 class Model {
@@ -185,6 +197,23 @@ class Model {
     return {std::move(logits), std::move(layers)};
   }
 
+  // A few idle sessions are kept; the GIL guards the list.
+  SessionHandle take_session() {
+    if (!sessions_.empty()) {
+      SessionHandle session = std::move(sessions_.back());
+      sessions_.pop_back();
+      return session;
+    }
+    bifast_session* session = nullptr;
+    check(bifast_session_new(get(), &session));
+    return SessionHandle(session);
+  }
+
+  // A batch on many threads does not leave their memory behind.
+  void keep_session(SessionHandle session) {
+    if (sessions_.size() < kIdleSessions) sessions_.push_back(std::move(session));
+  }
+
  private:
   static void append_layer(void* user, const bifast_layer_output* o) {
     const std::vector<size_t> shape(o->shape, o->shape + 3);
@@ -204,23 +233,6 @@ class Model {
       array = Array<float>(shape, static_cast<const float*>(o->data));
     }
     static_cast<py::list*>(user)->append(py::make_tuple(o->name, o->is_bits != 0, array));
-  }
-
-  // A few idle sessions are kept; the GIL guards the list.
-  SessionHandle take_session() {
-    if (!sessions_.empty()) {
-      SessionHandle session = std::move(sessions_.back());
-      sessions_.pop_back();
-      return session;
-    }
-    bifast_session* session = nullptr;
-    check(bifast_session_new(get(), &session));
-    return SessionHandle(session);
-  }
-
-  // A batch on many threads does not leave their memory behind.
-  void keep_session(SessionHandle session) {
-    if (sessions_.size() < kIdleSessions) sessions_.push_back(std::move(session));
   }
 
   // Calls function(session, i) for i < n, on up to `threads` threads, without the GIL.
@@ -261,6 +273,112 @@ class Model {
 
   std::unique_ptr<bifast_model, FreeModel> model_;
   std::vector<SessionHandle> sessions_;  // freed before the model
+};
+
+// Scores as arrays that grow no more, so that collecting them cannot fail.
+class Scores {
+ public:
+  Scores(size_t most, size_t n_classes)
+      : starts_(static_cast<py::ssize_t>(most)),
+        logits_({most, n_classes}),
+        starts_at_(starts_.mutable_data()),
+        logits_at_(logits_.mutable_data()) {}
+
+  static void add(void* user, int64_t start, const float* logits, size_t n_classes) {
+    auto* self = static_cast<Scores*>(user);
+    self->logits_at_ = std::copy_n(logits, n_classes, self->logits_at_);
+    self->starts_at_[self->count_++] = start;
+  }
+
+  // Starts, [W], and logits, [W, classes]; None where there are none.
+  py::object take() const {
+    if (count_ == 0) return py::none();
+    if (count_ == static_cast<size_t>(starts_.shape(0))) return py::make_tuple(starts_, logits_);
+    const py::slice first(0, static_cast<py::ssize_t>(count_), 1);
+    return py::make_tuple(starts_[first], logits_[first]);
+  }
+
+ private:
+  Array<int64_t> starts_;
+  Array<float> logits_;
+  int64_t* starts_at_;
+  float* logits_at_;
+  size_t count_ = 0;
+};
+
+class Stream {
+ public:
+  Stream(Model& model, size_t depth, size_t hop_frames) : model_(model) {
+    bifast_stream* stream = nullptr;
+    check(bifast_stream_new(model.get(), depth, hop_frames, &stream));
+    stream_.reset(stream);
+  }
+
+  // TypeError where the samples are no such array: the Python layer says what they are.
+  py::object push(const py::array& x) {
+    if (x.ndim() != 1 || !(x.flags() & py::array::c_style)) throw py::type_error("samples");
+    const auto n = static_cast<size_t>(x.shape(0));
+    const bool floats = py::isinstance<py::array_t<float>>(x);
+    if (!floats && !py::isinstance<py::array_t<int16_t>>(x)) throw py::type_error("samples");
+    return run(bifast_stream_n_scores(get(), n), [&](bifast_session* session, Scores* scores) {
+      const void* data = x.data();
+      return floats
+                 ? push_to(get(), session, static_cast<const float*>(data), n, Scores::add, scores)
+                 : push_to(get(), session, static_cast<const int16_t*>(data), n, Scores::add,
+                           scores);
+    });
+  }
+
+  py::object flush() {
+    return run(bifast_stream_n_flush_scores(get()), [&](bifast_session* session, Scores* scores) {
+      return bifast_stream_flush(get(), session, Scores::add, scores);
+    });
+  }
+
+  void reset(int64_t origin) { check(bifast_stream_reset(idle(), origin)); }
+  void set_gate(float peak) { check(bifast_stream_set_gate(idle(), peak)); }
+  int64_t position() const { return bifast_stream_position(idle()); }
+  int64_t n_skipped() const { return bifast_stream_n_skipped(idle()); }
+
+  py::bytes snapshot() const {
+    std::string bytes(bifast_stream_snapshot_bytes(idle()), '\0');
+    check(bifast_stream_snapshot(get(), bytes.data(), bytes.size()));
+    return bytes;
+  }
+
+  void restore(const std::string& bytes) {
+    check(bifast_stream_restore(idle(), bytes.data(), bytes.size()));
+  }
+
+ private:
+  bifast_stream* get() const { return stream_.get(); }
+
+  bifast_stream* idle() const {
+    if (busy_) throw py::value_error("stream: another thread is pushing to it");
+    return get();
+  }
+
+  // Calls function(session, scores) without the GIL.
+  template <typename Function>
+  py::object run(size_t most, const Function& function) {
+    idle();
+    Scores scores(most, model_.n_classes());
+    SessionHandle session = model_.take_session();
+    bifast_status status;
+    busy_ = true;
+    {
+      const py::gil_scoped_release release;
+      status = function(session.get(), &scores);
+    }
+    busy_ = false;
+    model_.keep_session(std::move(session));
+    check(status);
+    return scores.take();
+  }
+
+  Model& model_;
+  std::unique_ptr<bifast_stream, FreeStream> stream_;
+  bool busy_ = false;  // the GIL guards it
 };
 
 class Frontend {
@@ -350,6 +468,18 @@ PYBIND11_MODULE(_core, m) {
            py::arg("threads") = 1)
       .def("features", &Model::features, py::arg("x"))
       .def("trace", &Model::trace, py::arg("f").noconvert(), py::arg("depth"));
+
+  py::class_<Stream>(m, "Stream")
+      .def(py::init<Model&, size_t, size_t>(), py::arg("model"), py::arg("depth"),
+           py::arg("hop_frames"), py::keep_alive<1, 2>())
+      .def("push", &Stream::push, py::arg("x"))
+      .def("flush", &Stream::flush)
+      .def("reset", &Stream::reset, py::arg("origin"))
+      .def("set_gate", &Stream::set_gate, py::arg("peak"))
+      .def("snapshot", &Stream::snapshot)
+      .def("restore", &Stream::restore, py::arg("data"))
+      .def_property_readonly("position", &Stream::position)
+      .def_property_readonly("n_skipped", &Stream::n_skipped);
 
   py::class_<Frontend>(m, "Frontend")
       .def(py::init(&make_frontend), py::kw_only(), py::arg("sample_rate"),

@@ -15,9 +15,6 @@ namespace {
 // Louder than any float audio: someone passed int16 values as floats.
 constexpr float kLargestSample = 8.0f;
 
-float to_float(float sample) { return sample; }
-float to_float(int16_t sample) { return static_cast<float>(sample) * (1.0f / 32768.0f); }
-
 void check(bool ok, const std::string& what) {
   if (!ok) fail_argument("front-end: " + what);
 }
@@ -88,28 +85,50 @@ void Frontend::read_frame(const Sample* samples, size_t n_samples, size_t index,
   }
 }
 
+Frontend::Scratch Frontend::split(void* scratch) const noexcept {
+  const size_t points = kernels_->frame_lanes * params_.n_fft;
+  auto* bytes = static_cast<uint8_t*>(scratch);
+  uint8_t* work = bytes + align(points * sizeof(float));
+  uint8_t* mels = work + align(points * sizeof(double));
+  return {reinterpret_cast<float*>(bytes), reinterpret_cast<double*>(work),
+          reinterpret_cast<float*>(mels)};
+}
+
+// The first `used` of s.frames to rows of features.
+void Frontend::transform(const Scratch& s, size_t used, float* features) const noexcept {
+  const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft, n_mels = params_.n_mels;
+  std::fill(s.frames + used * n_fft, s.frames + lanes * n_fft, 0.0f);
+  kernels_->log_mel(&tables_, s.frames, s.work, s.mels);
+  for (size_t lane = 0; lane < used; ++lane) {
+    float* row = features + lane * n_mels;
+    for (size_t m = 0; m < n_mels; ++m) row[m] = s.mels[m * lanes + lane];
+  }
+}
+
 template <typename Sample>
 void Frontend::run(const Sample* samples, size_t n_samples, float* features,
                    void* scratch) const noexcept {
-  const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft, n_mels = params_.n_mels;
-  const size_t points = lanes * n_fft;
-  auto* bytes = static_cast<uint8_t*>(scratch);
-  auto* frames = reinterpret_cast<float*>(bytes);
-  auto* work = reinterpret_cast<double*>(bytes + align(points * sizeof(float)));
-  auto* mels = reinterpret_cast<float*>(work + align(points * sizeof(double)) / sizeof(double));
-
-  const size_t count = n_frames(n_samples);
+  const Scratch s = split(scratch);
+  const size_t lanes = kernels_->frame_lanes, count = n_frames(n_samples);
   for (size_t first = 0; first < count; first += lanes) {
     const size_t used = std::min(lanes, count - first);
     for (size_t lane = 0; lane < used; ++lane) {
-      read_frame(samples, n_samples, first + lane, frames + lane * n_fft);
+      read_frame(samples, n_samples, first + lane, s.frames + lane * params_.n_fft);
     }
-    std::fill(frames + used * n_fft, frames + points, 0.0f);
-    kernels_->log_mel(&tables_, frames, work, mels);
+    transform(s, used, features + first * params_.n_mels);
+  }
+}
+
+void Frontend::run_frames(const float* samples, size_t count, float* features,
+                          void* scratch) const noexcept {
+  const Scratch s = split(scratch);
+  const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft;
+  for (size_t first = 0; first < count; first += lanes) {
+    const size_t used = std::min(lanes, count - first);
     for (size_t lane = 0; lane < used; ++lane) {
-      float* row = features + (first + lane) * n_mels;
-      for (size_t m = 0; m < n_mels; ++m) row[m] = mels[m * lanes + lane];
+      std::copy_n(samples + (first + lane) * params_.hop, n_fft, s.frames + lane * n_fft);
     }
+    transform(s, used, features + first * params_.n_mels);
   }
 }
 

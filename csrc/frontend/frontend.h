@@ -27,8 +27,19 @@ class Frontend {
   // its end. scratch: scratch_bytes() bytes, 64-byte aligned. Sample: float or int16_t.
   template <typename Sample>
   void run(const Sample* samples, size_t n_samples, float* features, void* scratch) const noexcept;
+  // Features of `count` frames whose samples are all there, frame k from samples[k * hop] on.
+  void run_frames(const float* samples, size_t count, float* features,
+                  void* scratch) const noexcept;
 
  private:
+  // What lies in scratch.
+  struct Scratch {
+    float* frames;
+    double* work;
+    float* mels;
+  };
+  Scratch split(void* scratch) const noexcept;
+  void transform(const Scratch& s, size_t used, float* features) const noexcept;
   template <typename Sample>
   void read_frame(const Sample* samples, size_t n_samples, size_t index,
                   float* frame) const noexcept;
@@ -38,6 +49,9 @@ class Frontend {
   FrontendTableData data_;
   FrontendTables tables_;
 };
+
+inline float to_float(float sample) { return sample; }
+inline float to_float(int16_t sample) { return static_cast<float>(sample) * (1.0f / 32768.0f); }
 
 // Throws Error(BIFAST_INVALID_ARGUMENT) unless every sample is finite and of audio's magnitude.
 void check_samples(const float* samples, size_t n_samples);

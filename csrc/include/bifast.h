@@ -132,6 +132,61 @@ BIFAST_API bifast_status bifast_trace(
     bifast_session* session, size_t depth, const float* features, size_t n_features, float* logits,
     size_t n_classes, void (*observe)(void* user, const bifast_layer_output* output), void* user);
 
+/* ---- streams: audio without an end ----
+ *
+ *     bifast_stream_new(model, 0, 8, &stream);           // a window every 8 frames
+ *     while (read_microphone(chunk))                     // chunks of any size
+ *       bifast_stream_push_i16(stream, session, chunk, n_samples, on_score, user);
+ *     bifast_stream_flush(stream, session, on_score, user);
+ *
+ * All frames share one framing of the audio, and only new ones are computed. However the audio is
+ * cut, the scores are the same bits. Nothing is allocated after bifast_stream_new. A stream belongs
+ * to one thread at a time and lends the scratch memory of a session of its model, which other
+ * streams may use in between. It must be freed before its model. */
+
+typedef struct bifast_stream bifast_stream;
+
+/* The scores of the window that begins at sample `start` of the stream. It must not call the
+ * stream that calls it. */
+typedef void (*bifast_on_score)(void* user, int64_t start, const float* logits, size_t n_classes);
+
+/* hop_frames: frames from one window to the next, 1 or more. */
+BIFAST_API bifast_status bifast_stream_new(const bifast_model* model, size_t depth,
+                                           size_t hop_frames, bifast_stream** stream);
+BIFAST_API void bifast_stream_free(bifast_stream* stream);
+/* Any number of samples, also 0. INVALID_ARGUMENT for samples that are not finite or far from
+ * [-1, 1], and after a flush; the stream is then as it was before the call. */
+BIFAST_API bifast_status bifast_stream_push(bifast_stream* stream, bifast_session* session,
+                                            const float* samples, size_t n_samples,
+                                            bifast_on_score on_score, void* user);
+BIFAST_API bifast_status bifast_stream_push_i16(bifast_stream* stream, bifast_session* session,
+                                                const int16_t* samples, size_t n_samples,
+                                                bifast_on_score on_score, void* user);
+/* The audio ends: its last frames are reflected, and a last window ends with the last frame. Audio
+ * shorter than a window is padded with zeros and gives one, equal to bifast_run. */
+BIFAST_API bifast_status bifast_stream_flush(bifast_stream* stream, bifast_session* session,
+                                             bifast_on_score on_score, void* user);
+/* Begin anew with a sample that counts as number `origin`; the stream forgets all audio. */
+BIFAST_API bifast_status bifast_stream_reset(bifast_stream* stream, int64_t origin);
+
+/* Number of the next sample: origin + samples pushed since. */
+BIFAST_API int64_t bifast_stream_position(const bifast_stream* stream);
+/* The most scores that a push of n_samples, or a flush, gives now: fewer only by a gate. */
+BIFAST_API size_t bifast_stream_n_scores(const bifast_stream* stream, size_t n_samples);
+BIFAST_API size_t bifast_stream_n_flush_scores(const bifast_stream* stream);
+/* Skip the net, never the frames, of windows in which no sample's magnitude is above `peak`;
+ * negative (the default): skip none. A window that is scored has the same scores as without it. */
+BIFAST_API bifast_status bifast_stream_set_gate(bifast_stream* stream, float peak);
+BIFAST_API int64_t bifast_stream_n_skipped(const bifast_stream* stream); /* windows, so far */
+
+/* The state of a stream as bytes, the same on every instruction set; it can be restored into a
+ * stream of the same model, depth, hop and gate. The size changes as the stream goes on. */
+BIFAST_API size_t bifast_stream_snapshot_bytes(const bifast_stream* stream);
+BIFAST_API bifast_status bifast_stream_snapshot(const bifast_stream* stream, void* bytes,
+                                                size_t n_bytes);
+BIFAST_API bifast_status bifast_stream_restore(bifast_stream* stream, const void* bytes,
+                                               size_t n_bytes);
+
 /* ---- the front-end alone (training uses it) ---- */
 
 typedef struct bifast_frontend_params {

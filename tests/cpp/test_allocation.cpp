@@ -1,7 +1,8 @@
-// Running a model allocates nothing: every operator new of the process is counted around each kind
-// of run.
+// Running a model or a stream allocates nothing: every operator new of the process is counted
+// around each kind of run.
 //
 //     test_allocation FILE...   golden files
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -33,8 +34,23 @@ long allocations_of_runs(const golden::File& file, const char* isa) {
   std::vector<float> quiet(n);
   for (size_t i = 0; i < n; ++i) quiet[i] = wave[i] / 32768.0f;
 
+  bifast_stream* stream = nullptr;
+  if (n > 0 && bifast_stream_new(model, 0, 3, &stream) != BIFAST_OK) return -1;
+  const auto ignore = [](void*, int64_t, const float*, size_t) {};
+
   const size_t before = allocations;
   bool ok = true;
+  for (size_t chunk = 1; n > 0 && chunk < 3 * n; chunk = 3 * chunk + 1) {
+    for (size_t first = 0; first < n; first += chunk) {
+      const size_t size = std::min(chunk, n - first);
+      ok &= bifast_stream_push_i16(stream, session, file.wave.data() + first, size, ignore,
+                                   nullptr) == BIFAST_OK;
+      ok &= bifast_stream_push(stream, session, quiet.data() + first, size, ignore, nullptr) ==
+            BIFAST_OK;
+    }
+    ok &= bifast_stream_flush(stream, session, ignore, nullptr) == BIFAST_OK;
+    ok &= bifast_stream_reset(stream, 0) == BIFAST_OK;
+  }
   for (int repeat = 0; repeat < 2; ++repeat) {
     for (const golden::Depth& depth : file.depths) {
       ok &= bifast_run_features(session, depth.index, features.data(), features.size(),
@@ -48,6 +64,7 @@ long allocations_of_runs(const golden::File& file, const char* isa) {
     }
   }
   const size_t after = allocations;
+  bifast_stream_free(stream);
   bifast_session_free(session);
   bifast_free(model);
   return ok ? static_cast<long>(after - before) : -1;
