@@ -247,7 +247,7 @@ def test_scan_of_one_window_equals_run(model: bifast.Model) -> None:
 def test_scan_windows_share_one_framing(model: bifast.Model) -> None:
     x = noise(WINDOW * 4 + 123)
     frames = model.features(x)
-    scan = model.scan(x, hop=0.1, depth="quarter", threads=2)
+    scan = model.scan(x, hop=0.1, depth="quarter")
     # 0.1 s is 3.125 frames of 512 samples; the last window ends with the last frame.
     starts = sorted({*range(0, len(frames) - 31, 3), len(frames) - 32})
     np.testing.assert_array_equal(scan.times, np.array(starts) * 512 / 16000)
@@ -270,7 +270,8 @@ def test_scan_scores_the_end_whatever_the_hop(model: bifast.Model, hop: float) -
 
 def test_scan_best_and_segments() -> None:
     logits = np.log(np.array([[8, 1, 1], [6, 2, 2], [1, 8, 1], [7, 2, 1]], np.float32))
-    scan = bifast.Scan(("a", "b", "c"), np.arange(4) * 0.5, logits, 1.0)
+    starts = np.arange(4) * 8000
+    scan = bifast.Scan(("a", "b", "c"), starts, logits, window=16000, sample_rate=16000)
     assert scan.best()["b"] == (pytest.approx(0.8), 1.0)
     assert [(s.label, s.start, s.end) for s in scan.segments()] == [
         ("a", 0.0, 1.5),
@@ -279,6 +280,15 @@ def test_scan_best_and_segments() -> None:
     ]
     assert scan.segments()[0].probability == pytest.approx(0.8)
     assert [result.label for result in scan.results()] == ["a", "a", "b", "a"]
+
+
+def test_scan_without_windows_has_nothing_to_tell() -> None:
+    empty = np.empty((0, 3), np.float32)
+    scan = bifast.Scan(
+        ("a", "b", "c"), np.empty(0, np.int64), empty, window=16000, sample_rate=16000
+    )
+    assert (len(scan), scan.results(), scan.best(), scan.segments()) == (0, [], {}, [])
+    assert repr(scan) == "<bifast.Scan: no windows>"
 
 
 @pytest.mark.parametrize("hop", [0, -1.0, float("nan"), float("inf")])

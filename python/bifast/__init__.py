@@ -5,6 +5,7 @@
 >>> model.classify(samples).label            # float32 in [-1, 1] or int16, 16 kHz, up to a second
 'yes'
 >>> model.scan(long_recording).segments()    # any length
+>>> model.stream().push(chunk).results()     # audio that goes on
 
 `python -m bifast --help` shows the commands.
 """
@@ -17,6 +18,7 @@ from bifast.errors import BifastError, FormatError, UnsupportedError
 from bifast.model import Model
 from bifast.results import LayerOutput, Result, Scan, Segment
 from bifast.shipped import DEFAULT_MODEL, models
+from bifast.stream import Stream
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -27,6 +29,7 @@ __all__ = [
     "Result",
     "Scan",
     "Segment",
+    "Stream",
     "UnsupportedError",
     "__version__",
     "default_isa",

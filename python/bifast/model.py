@@ -6,16 +6,16 @@ import json
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bifast import _core, inputs
 from bifast.errors import FormatError, UnsupportedError
 from bifast.results import LayerOutput, Result, Scan
 from bifast.source import Source, read_model
+from bifast.stream import Setup, Stream
 
-# Windows of a scan that are copied at once: a few hundred kilobytes of features.
-_SCAN_BATCH = 64
+# Samples that a scan pushes at once: a minute, after which an interrupt gets through.
+_SCAN_BLOCK = 1 << 20
 
 
 class Model:
@@ -168,14 +168,12 @@ class Model:
         logits = self.run(inputs.samples(x, ranks=(1,)), depth=depth)
         return Result.from_logits(self._labels, logits)
 
-    def scan(
-        self, x: inputs.Samples, *, hop: float = 0.25, depth: str = "full", threads: int = 1
-    ) -> Scan:
-        """Score long audio with a window that moves over it.
+    def scan(self, x: inputs.Samples, *, hop: float = 0.25, depth: str = "full") -> Scan:
+        """Score long audio with a window that moves over it: a stream, pushed whole and flushed.
 
-        The audio has one continuous framing: its features are computed once, and nothing is padded
-        inside it. A window at every hop that fits is scored, and a last one that ends with the
-        audio; audio up to one window long gives one window, equal to `run`.
+        The audio has one continuous framing, and nothing is padded inside it. A window at every hop
+        that fits is scored, and a last one that ends with the audio; audio up to one window long
+        gives one window, equal to `run`. Memory does not grow with the audio, but for the scores.
 
         Parameters
         ----------
@@ -183,7 +181,7 @@ class Model:
             Shape (S,), of any length; samples as in `run`.
         hop
             Seconds between windows, rounded to whole frames, at least one.
-        depth, threads
+        depth
             As in `run`.
 
         Raises
@@ -191,23 +189,39 @@ class Model:
         ValueError
             As in `run`, but for the length; and if hop is not a positive number.
         """
-        if not 0 < hop < float("inf"):
-            raise ValueError(f"hop: expected a positive number of seconds, got {hop}")
-        frames = self.features(x)
-        windows = sliding_window_view(frames, self._shape[0], axis=0)  # (W, bands, T), a view
-        # A hop longer than the audio is as good as one of its length, which rounds without overflow.
-        step = max(1, round(min(hop * self.sample_rate / self.hop, len(windows))))
-        starts = np.union1d(np.arange(0, len(windows), step), len(windows) - 1)
-        logits = [
-            self.run_features(
-                windows[starts[first : first + _SCAN_BATCH]].transpose(0, 2, 1),
-                depth=depth,
-                threads=threads,
-            )
-            for first in range(0, len(starts), _SCAN_BATCH)
-        ]
-        times = starts * self.hop / self.sample_rate
-        return Scan(self._labels, times, np.concatenate(logits), self.window / self.sample_rate)
+        samples = inputs.samples(x, ranks=(1,))
+        with self.stream(hop=hop, depth=depth) as stream:
+            blocks = range(0, len(samples), _SCAN_BLOCK)
+            parts = [stream.push(samples[first : first + _SCAN_BLOCK]) for first in blocks]
+            return Scan.join([*parts, stream.flush()])
+
+    def stream(
+        self, *, hop: float = 0.25, depth: str = "full", gate: float | None = None
+    ) -> Stream:
+        """Start a stream: audio in chunks of any size, scores as windows are complete.
+
+        Parameters
+        ----------
+        hop
+            Seconds between windows, rounded to whole frames, at least one; `Stream.hop` tells.
+        depth
+            As in `run`.
+        gate
+            DB below full scale, -200 .. 0: windows in which no sample is louder are left out, and the
+            net rests. Windows that are scored have the scores that they have without it. None: every
+            window is scored.
+
+        Raises
+        ------
+        ValueError
+            If hop is not a positive number, the depth is unknown, the gate is out of range, or the
+            model takes no audio.
+        """
+        self._require_audio()
+        setup = Setup(
+            self._core, self._labels, self._depths, self.sample_rate, self.window, self.hop
+        )
+        return Stream(setup, hop, depth, gate)
 
     def features(self, x: inputs.Samples) -> NDArray[np.float32]:
         """Compute the log-mel features of audio of any length.

@@ -5,6 +5,7 @@ No dataclasses here: making them would take half of what `import bifast` may cos
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -48,46 +49,70 @@ class Segment(NamedTuple):
 
 
 class Scan:
-    """Scores over time.
+    """Scores over time; it may be empty.
 
     Parameters
     ----------
     labels
         The classes.
-    times
-        Shape (W,), float64: where each window starts, in seconds.
+    starts
+        Shape (W,), int64: the number of the sample with which each window starts.
     logits
         Shape (W, classes), float32.
     window
-        Length of a window in seconds.
+        Length of a window in samples.
+    sample_rate
+        Hz.
     """
 
-    __slots__ = ("labels", "logits", "times", "window")
+    __slots__ = ("labels", "logits", "sample_rate", "starts", "window")
 
     def __init__(
         self,
         labels: tuple[str, ...],
-        times: NDArray[np.float64],
+        starts: NDArray[np.int64],
         logits: NDArray[np.float32],
-        window: float,
+        *,
+        window: int,
+        sample_rate: int,
     ) -> None:
         self.labels = labels
-        self.times = times
+        self.starts = starts
         self.logits = logits
         self.window = window
+        self.sample_rate = sample_rate
+
+    @classmethod
+    def join(cls, parts: Sequence[Scan]) -> Scan:
+        """Join what a stream gave piece by piece; at least one part."""
+        return cls(
+            parts[0].labels,
+            np.concatenate([part.starts for part in parts]),
+            np.concatenate([part.logits for part in parts]),
+            window=parts[0].window,
+            sample_rate=parts[0].sample_rate,
+        )
 
     def __repr__(self) -> str:
-        """Say how many windows over how long."""
-        return f"<bifast.Scan: {len(self)} windows over {self.ends[-1]:.2f} s>"
+        """Say how many windows, and of what time."""
+        if not len(self):
+            return "<bifast.Scan: no windows>"
+        times = f"{self.times[0]:.2f} .. {self.ends[-1]:.2f} s"
+        return f"<bifast.Scan: {len(self)} windows, {times}>"
 
     def __len__(self) -> int:
         """Return the number of windows."""
-        return len(self.times)
+        return len(self.starts)
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Where each window starts, shape (W,), in seconds."""
+        return self.starts / self.sample_rate
 
     @property
     def ends(self) -> NDArray[np.float64]:
         """Where each window ends, shape (W,), in seconds."""
-        return self.times + self.window
+        return (self.starts + self.window) / self.sample_rate
 
     @property
     def probabilities(self) -> NDArray[np.float32]:
@@ -100,10 +125,12 @@ class Scan:
 
     def best(self) -> dict[str, tuple[float, float]]:
         """Return for each label its highest probability and the start of that window in seconds."""
-        probabilities = self.probabilities
+        if not len(self):
+            return {}
+        times, probabilities = self.times, self.probabilities
         where = probabilities.argmax(axis=0)
         return {
-            label: (float(probabilities[w, c]), float(self.times[w]))
+            label: (float(probabilities[w, c]), float(times[w]))
             for c, (label, w) in enumerate(zip(self.labels, where, strict=True))
         }
 
@@ -113,13 +140,15 @@ class Scan:
         A segment lasts from the start of its first window to the end of its last, so neighbours
         overlap by up to a window: the word lies somewhere inside.
         """
-        probabilities = self.probabilities
+        if not len(self):
+            return []
+        times, ends, probabilities = self.times, self.ends, self.probabilities
         winners = self.logits.argmax(axis=1)
         cuts = [0, *(np.flatnonzero(np.diff(winners)) + 1), len(winners)]
         return [
             Segment(
-                start=float(self.times[first]),
-                end=float(self.ends[last - 1]),
+                start=float(times[first]),
+                end=float(ends[last - 1]),
                 label=self.labels[winners[first]],
                 probability=float(probabilities[first:last, winners[first]].max()),
             )
