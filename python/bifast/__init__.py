@@ -14,7 +14,9 @@ from __future__ import annotations
 
 from bifast._core import default_isa, isas
 from bifast._core import version as __version__
+from bifast.detector import Detector, Event, Word
 from bifast.errors import BifastError, FormatError, UnsupportedError
+from bifast.listener import Listener
 from bifast.model import Model
 from bifast.results import LayerOutput, Result, Scan, Segment
 from bifast.shipped import DEFAULT_MODEL, models
@@ -23,14 +25,18 @@ from bifast.stream import Stream
 __all__ = [
     "DEFAULT_MODEL",
     "BifastError",
+    "Detector",
+    "Event",
     "FormatError",
     "LayerOutput",
+    "Listener",
     "Model",
     "Result",
     "Scan",
     "Segment",
     "Stream",
     "UnsupportedError",
+    "Word",
     "__version__",
     "default_isa",
     "isas",

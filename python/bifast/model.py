@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bifast import _core, inputs
+from bifast.detector import Detector, Word
 from bifast.errors import FormatError, UnsupportedError
+from bifast.listener import Listener
 from bifast.results import LayerOutput, Result, Scan
 from bifast.source import Source, read_model
 from bifast.stream import Setup, Stream
@@ -222,6 +225,38 @@ class Model:
             self._core, self._labels, self._depths, self.sample_rate, self.window, self.hop
         )
         return Stream(setup, hop, depth, gate)
+
+    def listen(
+        self,
+        words: Mapping[str, Word | None] | None = None,
+        *,
+        hop: float = 0.25,
+        depth: str = "full",
+        gate: float | None = None,
+        pre_roll: float = 1.0,
+    ) -> Listener:
+        """Start to listen for words: a stream with a detector and the audio of the last seconds.
+
+        Parameters
+        ----------
+        words
+            As in `Detector`: the words, each with its `Word` settings or None. None: all of them.
+        hop, depth, gate
+            As in `stream`.
+        pre_roll
+            Seconds of audio before a word that its event carries, up to 60.
+
+        Raises
+        ------
+        ValueError
+            As in `stream`; if a word is no label, or a setting is out of range.
+        """
+        stream = self.stream(hop=hop, depth=depth, gate=gate)
+        hop_samples = round(stream.hop * self.sample_rate)
+        detector = Detector(
+            self._labels, hop=hop_samples, sample_rate=self.sample_rate, words=words
+        )
+        return Listener(stream, detector, pre_roll, self.window)
 
     def features(self, x: inputs.Samples) -> NDArray[np.float32]:
         """Compute the log-mel features of audio of any length.

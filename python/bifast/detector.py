@@ -1,0 +1,197 @@
+"""Detector: from scores over time to words heard."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bifast.names import unknown
+from bifast.results import Scan, softmax
+
+# Classes that are no words.
+NOT_WORDS = frozenset({"silence", "unknown"})
+
+
+class Word(NamedTuple):
+    """When a word counts as heard.
+
+    Attributes
+    ----------
+    threshold
+        The smoothed probability from which it does, 0 .. 1.
+    smoothing
+        Seconds of audio over whose windows the probability is averaged; 0 takes each window alone.
+    refractory
+        Seconds after the end of an event in which the word is not heard again.
+    """
+
+    threshold: float = 0.8
+    smoothing: float = 0.5
+    refractory: float = 1.0
+
+
+class Event(NamedTuple):
+    """A word that was heard.
+
+    Attributes
+    ----------
+    word, score
+        The label, and its smoothed probability.
+    start, end
+        Numbers of samples: the window that is surest of the word.
+    sample_rate
+        Hz.
+    audio
+        float32, from the pre-roll before `start` up to the newest sample; empty without a `Listener`.
+    audio_start
+        Number of the first sample of `audio`.
+    """
+
+    word: str
+    score: float
+    start: int
+    end: int
+    sample_rate: int
+    audio: NDArray[np.float32]
+    audio_start: int
+
+
+class _Track:
+    """One word: where its probability stands in a row, its settings, and what is remembered of it."""
+
+    __slots__ = ("armed", "count", "index", "recent", "rest_until", "word")
+
+    def __init__(self, index: int, word: Word, count: int) -> None:
+        self.index = index
+        self.word = word
+        self.count = count  # windows that are averaged
+        self.forget()
+
+    def forget(self) -> None:
+        self.recent: deque[tuple[int, float]] = deque()  # start and probability of windows
+        self.rest_until = -np.inf  # sample
+        self.armed = True
+
+
+class Detector:
+    """Decides on scores in their order: which word was heard, and when.
+
+    A word is heard when the mean of its probability over the windows of the last `smoothing` seconds
+    reaches its threshold. It can be heard again once that mean has been below the threshold and the
+    refractory time is over. Windows that a gate left out count as windows with probability 0.
+
+    Parameters
+    ----------
+    labels
+        The model's classes.
+    hop
+        Samples between windows.
+    sample_rate
+        Hz.
+    words
+        The words to listen for, each with its settings or None for the usual ones. None: every label
+        but `silence` and `unknown`.
+
+    Raises
+    ------
+    ValueError
+        If a word is no label, or a setting out of range.
+    """
+
+    def __init__(
+        self,
+        labels: tuple[str, ...],
+        *,
+        hop: int,
+        sample_rate: int,
+        words: Mapping[str, Word | None] | None = None,
+    ) -> None:
+        if words is None:
+            words = {label: None for label in labels if label not in NOT_WORDS}
+        if not words:
+            raise ValueError("words: expected at least one")
+        self._hop = hop
+        self._rate = sample_rate
+        self._tracks: dict[str, _Track] = {}
+        for name, setting in words.items():
+            if name not in labels:
+                raise ValueError(unknown("word", name, labels))
+            word = _checked(name, Word() if setting is None else setting)
+            count = max(1, round(word.smoothing * sample_rate / hop))
+            self._tracks[name] = _Track(labels.index(name), word, count)
+        self._mute_until = -np.inf
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self._rate
+
+    @property
+    def words(self) -> dict[str, Word]:
+        """The words and their settings."""
+        return {name: track.word for name, track in self._tracks.items()}
+
+    def mute(self, until: float) -> None:
+        """Hear nothing in windows that begin before `until` seconds of the stream.
+
+        For a device that speaks itself: a window that holds any of its speech decides nothing.
+        """
+        if not until < np.inf:
+            raise ValueError(f"mute: expected seconds, got {until}")
+        self._mute_until = until * self._rate
+
+    def reset(self) -> None:
+        """Forget all scores; a mute stays."""
+        for track in self._tracks.values():
+            track.forget()
+
+    def update(self, scan: Scan) -> list[Event]:
+        """Take the next windows of a stream and return what is heard in them, oldest first."""
+        events = []
+        for start, row in zip(scan.starts.tolist(), softmax(scan.logits), strict=True):
+            if start < self._mute_until:
+                continue
+            for name, track in self._tracks.items():
+                found = self._decide(track, start, float(row[track.index]), scan.window)
+                if found is not None:
+                    score, first = found
+                    end, nothing = first + scan.window, np.empty(0, np.float32)
+                    events.append(Event(name, score, first, end, self._rate, nothing, end))
+        return events
+
+    def _decide(
+        self, track: _Track, start: int, probability: float, window: int
+    ) -> tuple[float, int] | None:
+        """Take one window; return score and start of an event, if this is one."""
+        recent = track.recent
+        if recent and start - recent[-1][0] > self._hop:
+            track.armed = True  # windows are missing: nothing was heard there
+        recent.append((start, probability))
+        while recent[0][0] <= start - track.count * self._hop:
+            recent.popleft()
+        # A stream's last window may follow the one before by less than a hop.
+        score = sum(p for _, p in recent) / max(track.count, len(recent))
+        if score < track.word.threshold:
+            track.armed = True
+            return None
+        if not track.armed or start + window < track.rest_until:
+            return None
+        best, _ = max(recent, key=lambda item: item[1])
+        track.armed = False
+        track.rest_until = best + window + track.word.refractory * self._rate
+        return score, best
+
+
+def _checked(name: str, word: Word) -> Word:
+    """Refuse settings that make no sense."""
+    if not 0 < word.threshold <= 1:
+        raise ValueError(f"{name}: threshold: expected above 0, up to 1, got {word.threshold}")
+    for what in ("smoothing", "refractory"):
+        seconds = getattr(word, what)
+        if not 0 <= seconds <= 3600:
+            raise ValueError(f"{name}: {what}: expected 0 .. 3600 seconds, got {seconds}")
+    return word
