@@ -27,6 +27,7 @@ SUFFIXES = frozenset(
 # A file that claims 1 Hz would grow 16,000 times.
 MIN_RATE, MAX_RATE = 1_000, 1_000_000
 _BLOCK_FRAMES = 1 << 16
+_PIPE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,47 @@ def load(source: str | Path | BinaryIO, rate: int) -> NDArray[np.float32]:
     if not source.seekable():  # a pipe
         source = io.BytesIO(source.read())
     with _decode(source) as audio:
-        return _mono(audio, rate)
+        return np.concatenate(list(_mono(audio, rate)))
+
+
+def stream(path: str | Path, rate: int) -> Iterator[NDArray[np.float32]]:
+    """Read a sound file block by block, [S] each; the rest, and the errors, as `load`."""
+    with Path(path).open("rb") as file, _decode(file) as audio:
+        yield from _mono(audio, rate)
+
+
+def stream_pcm(
+    file: BinaryIO, pcm_rate: int, rate: int
+) -> Iterator[NDArray[np.int16] | NDArray[np.float32]]:
+    """Read raw PCM from a pipe as it comes, [S] each: signed 16-bit little-endian, mono.
+
+    Raises
+    ------
+    FormatError
+        At the end, if half a sample is left over; or if the rate is out of range.
+    UnsupportedError
+        If the rates differ and soxr is not installed.
+    """
+    _check_rate(pcm_rate)
+    samples = _pcm_samples(file)
+    if pcm_rate == rate:
+        yield from samples
+    else:
+        scaled = (block.astype(np.float32) / np.float32(32768) for block in samples)
+        yield from resample(scaled, pcm_rate, rate)
+
+
+def _pcm_samples(file: BinaryIO) -> Iterator[NDArray[np.int16]]:
+    """Pass on what there is without waiting for more; keep half a sample for the next time."""
+    read = getattr(file, "read1", file.read)
+    rest = b""
+    while data := read(_PIPE_BYTES):
+        data = rest + data
+        whole = len(data) // 2 * 2
+        rest = data[whole:]
+        yield np.frombuffer(data[:whole], "<i2").astype(np.int16)
+    if rest:
+        raise FormatError("raw PCM: expected 16-bit samples, got half a sample at the end")
 
 
 def from_pcm(data: bytes, pcm_rate: int, rate: int) -> NDArray[np.float32]:
@@ -81,19 +122,25 @@ def from_pcm(data: bytes, pcm_rate: int, rate: int) -> NDArray[np.float32]:
             f"raw PCM: expected 16-bit samples, got an odd number of bytes, {len(data)}"
         )
     form = wav.Wav(pcm_rate, 1, wav.PCM, 16, 0, len(data))
-    return _mono(Audio(pcm_rate, 1, wav.blocks(io.BytesIO(data), form, _BLOCK_FRAMES)), rate)
+    blocks = wav.blocks(io.BytesIO(data), form, _BLOCK_FRAMES)
+    return np.concatenate(list(_mono(Audio(pcm_rate, 1, blocks), rate)))
 
 
-def _mono(audio: Audio, rate: int) -> NDArray[np.float32]:
-    """Mix, check and resample decoded sound; result and errors as `load`."""
-    if not MIN_RATE <= audio.rate <= MAX_RATE:
-        raise FormatError(f"sample rate: expected {MIN_RATE} .. {MAX_RATE} Hz, got {audio.rate}")
+def _check_rate(rate: int) -> None:
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise FormatError(f"sample rate: expected {MIN_RATE} .. {MAX_RATE} Hz, got {rate}")
+
+
+def _mono(audio: Audio, rate: int) -> Iterator[NDArray[np.float32]]:
+    """Mix, check and resample decoded sound, block by block; errors as `load`."""
+    _check_rate(audio.rate)
     mono = _finite(block.mean(axis=1, dtype=np.float32) for block in audio.blocks)
-    pieces = list(mono if audio.rate == rate else _resampled(mono, audio.rate, rate))
-    samples = np.concatenate([np.empty(0, np.float32), *pieces])
-    if samples.size == 0:
+    size = 0
+    for block in mono if audio.rate == rate else resample(mono, audio.rate, rate):
+        size += block.size
+        yield block
+    if size == 0:
         raise FormatError("expected sound, got a file without samples")
-    return samples
 
 
 @contextmanager
@@ -103,7 +150,7 @@ def _decode(file: BinaryIO) -> Iterator[Audio]:
     if form is not None:
         yield Audio(form.rate, form.channels, wav.blocks(file, form, _BLOCK_FRAMES))
         return
-    soundfile = _extra("soundfile", "this is no plain WAV file (PCM or float)")
+    soundfile = extra("soundfile", "this is no plain WAV file (PCM or float)")
     file.seek(0)
     try:
         with soundfile.SoundFile(file) as sound:
@@ -127,18 +174,18 @@ def _finite(blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float3
         yield block
 
 
-def _resampled(
+def resample(
     blocks: Iterable[NDArray[np.float32]], rate_in: int, rate_out: int
 ) -> Iterator[NDArray[np.float32]]:
     """Resample a mono stream; the last chunk flushes the filter."""
-    soxr = _extra("soxr", f"the sound has {rate_in} Hz, the model takes {rate_out} Hz")
+    soxr = extra("soxr", f"the sound has {rate_in} Hz, the model takes {rate_out} Hz")
     stream = soxr.ResampleStream(rate_in, rate_out, 1, dtype="float32")
     for block in blocks:
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.empty(0, np.float32), last=True)
 
 
-def _extra(name: str, reason: str) -> Any:
+def extra(name: str, reason: str) -> Any:
     """Import a package of the extra `audio`, or say how to get it."""
     try:
         return import_module(name)

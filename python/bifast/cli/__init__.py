@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 import bifast
-from bifast.cli import demo, doctor, evaluate, export, info, inspect, run, train
+from bifast.cli import demo, doctor, evaluate, export, info, inspect, listen, run, train
 
-COMMANDS = (run, demo, info, inspect, doctor, train, export, evaluate)
+COMMANDS = (run, listen, demo, info, inspect, doctor, train, export, evaluate)
 
 _EPILOG = """\
 examples:
