@@ -184,13 +184,17 @@ void check_affine_floats(const Place& place, const Kernels& scalar) {
 void check_float_matmul(const Place& place, const Kernels& scalar) {
   Random random;
   for (const size_t depth : {1, 2, 3, 4, 5, 6, 7, 8, 25, 64, 130}) {
+    std::vector<uint32_t> offset(depth);
+    for (uint32_t& k : offset) k = static_cast<uint32_t>(random.word() % (2 * depth));
     for (const size_t cols : {16, 32, 48, 128}) {
       for (size_t rows = 0; rows < 10; ++rows) {
         const size_t stride = depth + rows % 3;
-        const auto a = random.reals(rows * stride), w = random.reals(depth * cols);
+        const auto a = random.reals(rows * stride + depth), w = random.reals(depth * cols);
         std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
-        scalar.float_matmul(a.data(), stride, w.data(), expected.data(), rows, cols, depth);
-        place.kernels.float_matmul(a.data(), stride, w.data(), got.data(), rows, cols, depth);
+        scalar.float_matmul(a.data(), stride, offset.data(), w.data(), expected.data(), rows, cols,
+                            depth);
+        place.kernels.float_matmul(a.data(), stride, offset.data(), w.data(), got.data(), rows,
+                                   cols, depth);
         expect_same(place,
                     text("rows", rows) + " " + text("cols", cols) + " " + text("depth", depth),
                     expected, got);

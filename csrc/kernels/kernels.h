@@ -84,11 +84,11 @@ struct Kernels {
   void (*affine_floats)(const float* v, const Affine* affine, const float* residual, float* y,
                         size_t n);
 
-  // out[r * cols + c] = sum over k of a[r * a_stride + k] * w[k * cols + c]: product k is added to
-  // partial sum k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of
+  // out[r * cols + c] = sum over k of a[r * a_stride + offset[k]] * w[k * cols + c]: product k is
+  // added to partial sum k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of
   // kFloatBlock.
-  void (*float_matmul)(const float* a, size_t a_stride, const float* w, float* out, size_t rows,
-                       size_t cols, size_t depth);
+  void (*float_matmul)(const float* a, size_t a_stride, const uint32_t* offset, const float* w,
+                       float* out, size_t rows, size_t cols, size_t depth);
 
   // frames: [frame_lanes][n_fft] samples (overwritten). work: n_fft * frame_lanes doubles. Both
   // aligned to 64 bytes. out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not

@@ -206,17 +206,20 @@ void affine_floats(const float* v, const Affine* affine, const float* residual, 
 // One tile of kRows x kFloatBlock outputs. kSums of the four partial sums are in registers at once:
 // one where many rows already keep the adders busy, all four for a single row.
 template <size_t kLanes, size_t kRows, size_t kSums>
-[[gnu::always_inline]] inline void float_tile(const float* a, size_t a_stride, const float* w,
-                                              float* out, size_t cols, size_t depth) {
+[[gnu::always_inline]] inline void float_tile(const float* a, size_t a_stride,
+                                              const uint32_t* offset, const float* w, float* out,
+                                              size_t cols, size_t depth) {
   constexpr size_t kVecs = kFloatBlock / kLanes;
   using V = Vec<float, kLanes>;
   V sums[4][kRows][kVecs];
   for (size_t first = 0; first < 4; first += kSums) {
     V acc[kSums][kRows][kVecs] = {};
     const auto add = [&](size_t k, size_t s) __attribute__((always_inline)) {
+      const float* x = a + offset[k];
+      V weights[kVecs];
+      for (size_t v = 0; v < kVecs; ++v) weights[v] = load<V>(w + k * cols + v * kLanes);
       for (size_t r = 0; r < kRows; ++r) {
-        const V x = V{} + a[r * a_stride + k];
-        for (size_t v = 0; v < kVecs; ++v) acc[s][r][v] += x * load<V>(w + k * cols + v * kLanes);
+        for (size_t v = 0; v < kVecs; ++v) acc[s][r][v] += x[r * a_stride] * weights[v];
       }
     };
     size_t k = first;
@@ -236,16 +239,17 @@ template <size_t kLanes, size_t kRows, size_t kSums>
 }
 
 template <size_t kLanes, size_t kRows>
-void float_matmul(const float* a, size_t a_stride, const float* w, float* out, size_t rows,
-                  size_t cols, size_t depth) {
+void float_matmul(const float* a, size_t a_stride, const uint32_t* offset, const float* w,
+                  float* out, size_t rows, size_t cols, size_t depth) {
   for (size_t c = 0; c < cols; c += kFloatBlock) {
     size_t r = 0;
     for (; r + kRows <= rows; r += kRows) {
-      float_tile<kLanes, kRows, 1>(a + r * a_stride, a_stride, w + c, out + r * cols + c, cols,
-                                   depth);
+      float_tile<kLanes, kRows, 1>(a + r * a_stride, a_stride, offset, w + c, out + r * cols + c,
+                                   cols, depth);
     }
     for (; r < rows; ++r) {
-      float_tile<kLanes, 1, 4>(a + r * a_stride, a_stride, w + c, out + r * cols + c, cols, depth);
+      float_tile<kLanes, 1, 4>(a + r * a_stride, a_stride, offset, w + c, out + r * cols + c, cols,
+                               depth);
     }
   }
 }

@@ -105,6 +105,11 @@ struct Geometry {
   // Copies the patch of one output position, row_bytes for each tap, missing taps zero. Whole runs
   // of taps along x are contiguous in the input where dilation is 1.
   void gather(const uint8_t* input, size_t row_bytes, size_t position, uint8_t* patch) const;
+
+  // Copies the y.kernel lines that n outputs of one row from `position` on read, line_bytes apart,
+  // what lies outside the input as zeros. Dilation along x is 1.
+  void gather_lines(const uint8_t* input, size_t row_bytes, size_t position, size_t n,
+                    size_t line_bytes, uint8_t* lines) const;
 };
 
 }  // namespace bifast

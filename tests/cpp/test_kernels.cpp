@@ -159,13 +159,15 @@ void test_floats(const Kernels& scalar) {
 
   const size_t rows = 3, cols = 16, depth = 27;
   const auto a = reals(random, rows * depth), w = reals(random, depth * cols);
+  std::vector<uint32_t> offset(depth);  // backwards
+  for (size_t k = 0; k < depth; ++k) offset[k] = static_cast<uint32_t>(depth - 1 - k);
   std::vector<float> out(rows * cols);
-  scalar.float_matmul(a.data(), depth, w.data(), out.data(), rows, cols, depth);
+  scalar.float_matmul(a.data(), depth, offset.data(), w.data(), out.data(), rows, cols, depth);
   same = true;
   for (size_t i = 0; i < out.size(); ++i) {
     float sums[4] = {};
     for (size_t k = 0; k < depth; ++k) {
-      const volatile float product = a[i / cols * depth + k] * w[k * cols + i % cols];
+      const volatile float product = a[i / cols * depth + offset[k]] * w[k * cols + i % cols];
       sums[k % 4] += product;
     }
     same = same && out[i] == (sums[0] + sums[1]) + (sums[2] + sums[3]);
