@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "align.h"
 #include "bifast.h"
 #include "dispatch.h"
 #include "frontend/tables.h"
@@ -27,13 +28,26 @@ struct Product {
   size_t rows, cols, depth_bytes;
 };
 
+// n rows of depth_bytes, `stride` apart, to rows of another depth, zeros behind.
+std::vector<uint8_t> repad(const std::vector<uint8_t>& rows, size_t n, size_t stride,
+                           size_t depth_bytes, size_t padded_bytes) {
+  std::vector<uint8_t> padded(n * padded_bytes);
+  for (size_t r = 0; r < n; ++r) {
+    std::memcpy(padded.data() + r * padded_bytes, rows.data() + r * stride, depth_bytes);
+  }
+  return padded;
+}
+
 void check_product(const Place& place, const Kernels& scalar, const Product& s,
                    const std::vector<uint8_t>& a, const std::vector<uint8_t>& w) {
   const size_t a_stride = s.rows == 0 ? 0 : a.size() / s.rows;
   const size_t p_stride = s.cols + kColumnBlock;
   std::vector<uint16_t> expected(s.rows * p_stride + kGuard, 0xABCD), got(expected);
-  scalar.binary_matmul(a.data(), a_stride, retile(w, s.cols, s.depth_bytes, scalar).data(),
-                       expected.data(), p_stride, s.rows, s.cols, s.depth_bytes);
+  const size_t depth = round_up(s.depth_bytes, scalar.tile_bytes);
+  const auto scalar_a = repad(a, s.rows, a_stride, s.depth_bytes, depth);
+  const auto scalar_w = repad(w, s.cols, s.depth_bytes, s.depth_bytes, depth);
+  scalar.binary_matmul(scalar_a.data(), depth, retile(scalar_w, s.cols, depth, scalar).data(),
+                       expected.data(), p_stride, s.rows, s.cols, depth);
   place.kernels.binary_matmul(a.data(), a_stride,
                               retile(w, s.cols, s.depth_bytes, place.kernels).data(), got.data(),
                               p_stride, s.rows, s.cols, s.depth_bytes);
@@ -45,14 +59,18 @@ void check_product(const Place& place, const Kernels& scalar, const Product& s,
 
 void check_binary_matmul(const Place& place, const Kernels& scalar) {
   Random random;
-  for (const size_t depth : {16, 32, 48, 144, 240, 256, 496, 512, 1008}) {
-    for (const size_t cols : {64, 128, 256}) {
-      for (size_t rows = 0; rows < 10; ++rows) {
-        if (cols > 64 && depth > 256 && rows != 5) continue;
-        const size_t stride = depth + (rows % 2) * 24;
-        const auto a = random.integers<uint8_t>(rows * stride),
-                   w = random.integers<uint8_t>(cols * depth);
-        check_product(place, scalar, {rows, cols, depth}, a, w);
+  for (const size_t blocks : {1, 2, 3, 9, 15, 16, 25, 31, 32, 63}) {
+    for (const size_t unit : {size_t{1}, 16 / place.kernels.tile_bytes}) {
+      const size_t depth = blocks * unit * place.kernels.tile_bytes;
+      for (const size_t tiles : {1, 2, 3, 8}) {
+        const size_t cols = tiles * place.kernels.tile_cols;
+        for (size_t rows = 0; rows < 10; ++rows) {
+          if (cols > 64 && depth > 256 && rows != 5) continue;
+          const size_t stride = depth + (rows % 2) * 24;
+          const auto a = random.integers<uint8_t>(rows * stride),
+                     w = random.integers<uint8_t>(cols * depth);
+          check_product(place, scalar, {rows, cols, depth}, a, w);
+        }
       }
     }
   }

@@ -3,10 +3,10 @@
 // Binary product: nibble look-up. Row i of a table holds popcount(i xor j) for j = 0 .. 15; an
 //   activation nibble picks the row, and vpshufb looks the weights' nibbles up in it. One byte lane
 //   is one output channel, so there is no horizontal sum. Per byte of depth and 4 x 64 outputs:
-//   16 vpshufb, 16 vpaddb, 8 vbroadcasti128 (loads) and 6 operations to split the weights.
+//   16 vpshufb, 16 vpaddb, 8 vbroadcasti128 (loads) and 6 operations to split the weights. Where
+//   the rows of the table start is worked out once for all columns.
 // Throughput: vpshufb 2 a cycle on Zen 2 and Ice Lake or later, 1 on Haswell to Skylake (port 5).
-// Limit: port 5 on Haswell and Skylake; elsewhere instruction issue, since splitting the
-//   activations' nibbles takes 5 scalar operations for each row and byte.
+// Limit: port 5 on Haswell and Skylake; elsewhere instruction issue.
 // Lanes are u8: at most 31 bytes of depth (31 * 8 <= 255) before they are widened to u16.
 #include <immintrin.h>
 
@@ -21,6 +21,7 @@ namespace bifast {
 namespace {
 
 constexpr size_t kChunk = 31;
+constexpr size_t kRows = 4;
 
 struct NibbleTable {
   alignas(64) uint8_t rows[16][16];
@@ -40,9 +41,34 @@ constexpr NibbleTable nibble_table() {
 
 constexpr NibbleTable kNibbles = nibble_table();
 
-inline __m256i nibble_row(unsigned nibble) {
+// Where the table's rows for the nibbles of one chunk of activations start, in bytes.
+struct Offsets {
+  uint8_t low[kRows][kChunk], high[kRows][kChunk];
+};
+
+inline void split_16(__m128i bytes, uint8_t* low, uint8_t* high) {
+  const __m128i high_nibble = _mm_set1_epi8(static_cast<char>(0xF0));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(low),
+                   _mm_and_si128(_mm_slli_epi16(bytes, 4), high_nibble));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(high), _mm_and_si128(bytes, high_nibble));
+}
+
+inline void split(const uint8_t* a, size_t bytes, uint8_t* low, uint8_t* high) {
+  if (bytes < 16) {
+    for (size_t k = 0; k < bytes; ++k) {
+      low[k] = static_cast<uint8_t>(a[k] << 4);
+      high[k] = a[k] & 0xF0;
+    }
+    return;
+  }
+  const size_t last = bytes - 16;  // the second vector overlaps the first, so as to end at `bytes`
+  split_16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a)), low, high);
+  split_16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + last)), low + last, high + last);
+}
+
+inline __m256i table_row(uint8_t offset) {
   return _mm256_broadcastsi128_si256(
-      _mm_load_si128(reinterpret_cast<const __m128i*>(kNibbles.rows[nibble])));
+      _mm_load_si128(reinterpret_cast<const __m128i*>(kNibbles.rows[0] + offset)));
 }
 
 // Stores 32 u8 counts as u16, or adds them to what is there.
@@ -58,68 +84,84 @@ inline void widen_32(__m256i counts, uint16_t* p, bool add) {
   _mm256_storeu_si256(to + 1, high);
 }
 
-// kRows x 64 outputs over `bytes` <= kChunk bytes of depth.
-template <size_t kRows>
-inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, size_t bytes, uint16_t* p,
-                 size_t p_stride, bool add) {
+// n_rows x 32 n_panels outputs over `bytes` <= kChunk bytes of depth.
+template <size_t n_rows, size_t n_panels>
+inline void tile(const Offsets& a, const uint8_t* panel, size_t panel_bytes, size_t bytes,
+                 uint16_t* p, size_t p_stride, bool add) {
   const __m256i low_nibble = _mm256_set1_epi8(0x0F);
-  __m256i counts[kRows][2];
-  for (size_t r = 0; r < kRows; ++r) counts[r][0] = counts[r][1] = _mm256_setzero_si256();
-  for (size_t k = 0; k < bytes; ++k) {
-    const auto* from = reinterpret_cast<const __m256i*>(panel + 64 * k);
-    const __m256i w0 = _mm256_loadu_si256(from);
-    const __m256i w1 = _mm256_loadu_si256(from + 1);
-    const __m256i low0 = _mm256_and_si256(w0, low_nibble);
-    const __m256i low1 = _mm256_and_si256(w1, low_nibble);
-    const __m256i high0 = _mm256_and_si256(_mm256_srli_epi16(w0, 4), low_nibble);
-    const __m256i high1 = _mm256_and_si256(_mm256_srli_epi16(w1, 4), low_nibble);
-    for (size_t r = 0; r < kRows; ++r) {
-      const unsigned byte = a[r * a_stride + k];
-      const __m256i low = nibble_row(byte & 15u);
-      const __m256i high = nibble_row(byte >> 4);
-      counts[r][0] = _mm256_add_epi8(counts[r][0], _mm256_shuffle_epi8(low, low0));
-      counts[r][1] = _mm256_add_epi8(counts[r][1], _mm256_shuffle_epi8(low, low1));
-      counts[r][0] = _mm256_add_epi8(counts[r][0], _mm256_shuffle_epi8(high, high0));
-      counts[r][1] = _mm256_add_epi8(counts[r][1], _mm256_shuffle_epi8(high, high1));
-    }
+  __m256i counts[n_rows][n_panels];
+  for (size_t r = 0; r < n_rows; ++r) {
+    for (size_t v = 0; v < n_panels; ++v) counts[r][v] = _mm256_setzero_si256();
   }
-  for (size_t r = 0; r < kRows; ++r) {
-    widen_32(counts[r][0], p + r * p_stride, add);
-    widen_32(counts[r][1], p + r * p_stride + 32, add);
+  const auto look_up = [&](size_t r, uint8_t offset,
+                           const __m256i* w) __attribute__((always_inline)) {
+    const __m256i row = table_row(offset);
+    for (size_t v = 0; v < n_panels; ++v) {
+      counts[r][v] = _mm256_add_epi8(counts[r][v], _mm256_shuffle_epi8(row, w[v]));
+      // No instruction: GCC would first add the look-ups of both nibbles, for which there are no
+      // registers.
+      asm("" : "+x"(counts[r][v]));
+    }
+  };
+  for (size_t k = 0; k < bytes; ++k) {
+    __m256i w[n_panels], half[n_panels];
+    for (size_t v = 0; v < n_panels; ++v) {
+      w[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + v * panel_bytes + 32 * k));
+      half[v] = _mm256_and_si256(w[v], low_nibble);
+    }
+    for (size_t r = 0; r < n_rows; ++r) look_up(r, a.low[r][k], half);
+    for (size_t v = 0; v < n_panels; ++v) {
+      half[v] = _mm256_and_si256(_mm256_srli_epi16(w[v], 4), low_nibble);
+    }
+    for (size_t r = 0; r < n_rows; ++r) look_up(r, a.high[r][k], half);
+  }
+  for (size_t r = 0; r < n_rows; ++r) {
+    for (size_t v = 0; v < n_panels; ++v) widen_32(counts[r][v], p + r * p_stride + 32 * v, add);
   }
 }
 
-template <size_t kRows>
-void columns(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p, size_t p_stride,
-             size_t depth_bytes) {
-  for (size_t k = 0; k < depth_bytes; k += kChunk) {
-    const size_t bytes = depth_bytes - k < kChunk ? depth_bytes - k : kChunk;
-    tile<kRows>(a + k, a_stride, panel + 64 * k, bytes, p, p_stride, k != 0);
+template <size_t n_rows>
+void rows_of(const uint8_t* a, size_t a_stride, const uint8_t* panels, uint16_t* p, size_t p_stride,
+             size_t cols, size_t depth_bytes) {
+  const size_t panel_bytes = 32 * depth_bytes;
+  const size_t n_chunks = (depth_bytes + kChunk - 1) / kChunk;
+  const size_t chunk = (depth_bytes + n_chunks - 1) / n_chunks;
+  for (size_t k = 0; k < depth_bytes; k += chunk) {
+    const size_t bytes = depth_bytes - k < chunk ? depth_bytes - k : chunk;
+    Offsets offsets;
+    for (size_t r = 0; r < n_rows; ++r) {
+      split(a + r * a_stride + k, bytes, offsets.low[r], offsets.high[r]);
+    }
+    const uint8_t* panel = panels + 32 * k;
+    size_t c = 0;
+    for (; c + 64 <= cols; c += 64, panel += 2 * panel_bytes) {
+      tile<n_rows, 2>(offsets, panel, panel_bytes, bytes, p + c, p_stride, k != 0);
+    }
+    if (c != cols) tile<n_rows, 1>(offsets, panel, panel_bytes, bytes, p + c, p_stride, k != 0);
   }
 }
 
 void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
                    size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  for (size_t c = 0; c < cols; c += 64, panel += 64 * depth_bytes) {
-    size_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      columns<4>(a + r * a_stride, a_stride, panel, p + r * p_stride + c, p_stride, depth_bytes);
-    }
-    const uint8_t* last = a + r * a_stride;
-    uint16_t* out = p + r * p_stride + c;
-    switch (rows - r) {
-      case 3:
-        columns<3>(last, a_stride, panel, out, p_stride, depth_bytes);
-        break;
-      case 2:
-        columns<2>(last, a_stride, panel, out, p_stride, depth_bytes);
-        break;
-      case 1:
-        columns<1>(last, a_stride, panel, out, p_stride, depth_bytes);
-        break;
-      default:
-        break;
-    }
+  size_t r = 0;
+  for (; r + kRows <= rows; r += kRows) {
+    rows_of<kRows>(a + r * a_stride, a_stride, panel, p + r * p_stride, p_stride, cols,
+                   depth_bytes);
+  }
+  const uint8_t* last = a + r * a_stride;
+  uint16_t* out = p + r * p_stride;
+  switch (rows - r) {
+    case 3:
+      rows_of<3>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
+      break;
+    case 2:
+      rows_of<2>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
+      break;
+    case 1:
+      rows_of<1>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
+      break;
+    default:
+      break;
   }
 }
 
@@ -161,7 +203,7 @@ uint64_t sign_block(const float* x) { return sign_32(x) | sign_32(x + 32) << 32;
 extern const Kernels avx2_kernels;
 constinit const Kernels avx2_kernels = {
     .name = "avx2",
-    .tile_cols = 64,
+    .tile_cols = 32,
     .tile_bytes = 1,
     .frame_lanes = 4,
     .binary_matmul = binary_matmul,

@@ -32,26 +32,27 @@ inline void narrow_32(__m512i low, __m512i high, uint16_t* p) {
                       _mm512_maskz_permutexvar_epi64(0xFF, order, _mm512_packus_epi32(low, high)));
 }
 
-// kRows x 64 outputs. The panel of 16 channels has 4 bytes of depth of each channel in turn.
-template <size_t kRows>
+// kRows x 16 kPanels outputs. A panel of 16 channels has 4 bytes of depth of each channel in turn.
+template <size_t kRows, size_t kPanels>
 inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
                  size_t p_stride, size_t depth_bytes) {
   const size_t panel_bytes = 16 * depth_bytes;
-  __m512i counts[kRows][4];
+  __m512i counts[kRows][kPanels];
 #pragma GCC unroll 4
   for (size_t r = 0; r < kRows; ++r) {
 #pragma GCC unroll 4
-    for (size_t v = 0; v < 4; ++v) counts[r][v] = _mm512_setzero_si512();
+    for (size_t v = 0; v < kPanels; ++v) counts[r][v] = _mm512_setzero_si512();
   }
   for (size_t k = 0; k < depth_bytes; k += 4) {
-    __m512i w[4];
+    __m512i w[kPanels];
 #pragma GCC unroll 4
-    for (size_t v = 0; v < 4; ++v) w[v] = _mm512_loadu_si512(panel + v * panel_bytes + 16 * k);
+    for (size_t v = 0; v < kPanels; ++v)
+      w[v] = _mm512_loadu_si512(panel + v * panel_bytes + 16 * k);
 #pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) {
       const __m512i x = _mm512_set1_epi32(load<int32_t>(a + r * a_stride + k));
 #pragma GCC unroll 4
-      for (size_t v = 0; v < 4; ++v) {
+      for (size_t v = 0; v < kPanels; ++v) {
         const __m512i differing = _mm512_popcnt_epi32(_mm512_xor_si512(w[v], x));
         counts[r][v] = _mm512_add_epi32(counts[r][v], differing);
       }
@@ -59,33 +60,49 @@ inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16
   }
 #pragma GCC unroll 4
   for (size_t r = 0; r < kRows; ++r) {
-    narrow_32(counts[r][0], counts[r][1], p + r * p_stride);
-    narrow_32(counts[r][2], counts[r][3], p + r * p_stride + 32);
+    uint16_t* out = p + r * p_stride;
+    if constexpr (kPanels == 1) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out),
+                          _mm512_maskz_cvtepi32_epi16(0xFFFF, counts[r][0]));
+    } else {
+      narrow_32(counts[r][0], counts[r][1], out);
+      narrow_32(counts[r][2], counts[r][3], out + 32);
+    }
+  }
+}
+
+template <size_t kRows>
+void columns(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p, size_t p_stride,
+             size_t cols, size_t depth_bytes) {
+  size_t c = 0;
+  for (; c + 64 <= cols; c += 64, panel += 64 * depth_bytes) {
+    tile<kRows, 4>(a, a_stride, panel, p + c, p_stride, depth_bytes);
+  }
+  for (; c < cols; c += 16, panel += 16 * depth_bytes) {
+    tile<kRows, 1>(a, a_stride, panel, p + c, p_stride, depth_bytes);
   }
 }
 
 void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
                    size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  for (size_t c = 0; c < cols; c += 64, panel += 64 * depth_bytes) {
-    size_t r = 0;
-    for (; r + 4 <= rows; r += 4) {
-      tile<4>(a + r * a_stride, a_stride, panel, p + r * p_stride + c, p_stride, depth_bytes);
-    }
-    const uint8_t* last = a + r * a_stride;
-    uint16_t* out = p + r * p_stride + c;
-    switch (rows - r) {
-      case 3:
-        tile<3>(last, a_stride, panel, out, p_stride, depth_bytes);
-        break;
-      case 2:
-        tile<2>(last, a_stride, panel, out, p_stride, depth_bytes);
-        break;
-      case 1:
-        tile<1>(last, a_stride, panel, out, p_stride, depth_bytes);
-        break;
-      default:
-        break;
-    }
+  size_t r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    columns<4>(a + r * a_stride, a_stride, panel, p + r * p_stride, p_stride, cols, depth_bytes);
+  }
+  const uint8_t* last = a + r * a_stride;
+  uint16_t* out = p + r * p_stride;
+  switch (rows - r) {
+    case 3:
+      columns<3>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
+      break;
+    case 2:
+      columns<2>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
+      break;
+    case 1:
+      columns<1>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
+      break;
+    default:
+      break;
   }
 }
 

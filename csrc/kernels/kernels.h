@@ -15,10 +15,8 @@
 
 namespace bifast {
 
-// Rows of popcounts, limits and panels are padded to a multiple of this many output channels.
+// Rows of popcounts and limits are padded to a multiple of this many output channels.
 inline constexpr size_t kColumnBlock = 64;
-// Depth of a binary product in bytes is a multiple of this.
-inline constexpr size_t kDepthBlock = 16;
 // Columns of float weights are padded to a multiple of this.
 inline constexpr size_t kFloatBlock = 16;
 // Counts of differing bits are u16.
@@ -50,13 +48,13 @@ struct Kernels {
 
   // Weights of a binary product are re-tiled once at load into panels
   //   panel[col / tile_cols][byte / tile_bytes][col % tile_cols][byte % tile_bytes].
-  // tile_cols divides kColumnBlock, tile_bytes divides kDepthBlock.
+  // tile_cols divides kColumnBlock; tile_bytes is 1, 2, 4, 8 or 16.
   size_t tile_cols;
   size_t tile_bytes;
   size_t frame_lanes;  // frames that log_mel takes at once
 
   // p[r * p_stride + c] = popcount(a_r ^ w_c) for r < rows, c < cols, where row r of a starts at
-  // a + r * a_stride. cols is a multiple of kColumnBlock, depth_bytes of kDepthBlock, and at most
+  // a + r * a_stride. cols is a multiple of tile_cols, depth_bytes of tile_bytes, and at most
   // kMaxDepthBits bits differ. Rows of a need no alignment and nothing is read past depth_bytes.
   void (*binary_matmul)(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
                         size_t p_stride, size_t rows, size_t cols, size_t depth_bytes);

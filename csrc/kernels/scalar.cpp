@@ -70,7 +70,7 @@ extern const Kernels scalar_kernels;
 constinit const Kernels scalar_kernels = {
     .name = "scalar",
     .tile_cols = 1,
-    .tile_bytes = 8,
+    .tile_bytes = 16,
     .frame_lanes = 2,
     .binary_matmul = binary_matmul,
     .threshold_row = threshold_row<threshold_block>,

@@ -29,7 +29,7 @@ class BinaryConv2d final : public Op {
         planes_(input.input().planes),
         plane_bytes_(input.input().plane_bytes()),
         depth_(geometry_.taps() * input.input().channels),
-        depth_bytes_(round_up(geometry_.taps() * tap_bytes_, kDepthBlock)),
+        depth_bytes_(round_up(geometry_.taps() * tap_bytes_, input.kernels.tile_bytes)),
         direct_(geometry_.patches_are_runs() && geometry_.taps() * tap_bytes_ == depth_bytes_),
         stage_(input, read_weights(input)) {}
 
@@ -68,8 +68,8 @@ class BinaryConv2d final : public Op {
     } else {
       for (size_t r = 0; r < rows; ++r) gather(in, first + r, patches + r * depth_bytes_);
     }
-    kernels_.binary_matmul(a, stride, panel_->data(), counts, n_padded, rows, n_padded,
-                           depth_bytes_);
+    kernels_.binary_matmul(a, stride, panel_->data(), counts, n_padded, rows,
+                           round_up(channels_, kernels_.tile_cols), depth_bytes_);
   }
 
   size_t patch_bytes() const { return direct_ ? 0 : align(kRows * depth_bytes_); }

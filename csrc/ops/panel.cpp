@@ -46,7 +46,7 @@ std::shared_ptr<const Panel> PanelCache::get(uint32_t tensor_id, const TensorSpe
                                              const PatchLayout& layout, const Kernels& kernels) {
   std::shared_ptr<const Panel>& panel = panels_[{tensor_id, layout.in_channels}];
   if (panel != nullptr) return panel;
-  const size_t n_padded = round_up(weights.rows, kColumnBlock);
+  const size_t n_padded = round_up(weights.rows, kernels.tile_cols);
   const Panel rows = pad_taps(weights, layout, n_padded);
   const auto tiled = [&] {
     switch (kernels.tile_bytes) {
@@ -59,7 +59,7 @@ std::shared_ptr<const Panel> PanelCache::get(uint32_t tensor_id, const TensorSpe
       case 8:
         return tile<8>(rows, kernels.tile_cols, layout.depth_bytes);
       default:
-        return tile<kDepthBlock>(rows, kernels.tile_cols, layout.depth_bytes);
+        return tile<16>(rows, kernels.tile_cols, layout.depth_bytes);
     }
   };
   panel = std::make_shared<const Panel>(tiled());

@@ -26,8 +26,8 @@ using Panel = std::vector<uint8_t>;
 // depths) share their panel.
 class PanelCache {
  public:
-  // weights: bits [channels][taps * in_channels]. Channels are padded to a multiple of kColumnBlock
-  // by zeros.
+  // weights: bits [channels][taps * in_channels]. Channels are padded to a multiple of
+  // tile_cols by zeros.
   std::shared_ptr<const Panel> get(uint32_t tensor_id, const TensorSpec& weights,
                                    const PatchLayout& layout, const Kernels& kernels);
 
