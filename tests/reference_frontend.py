@@ -1,8 +1,8 @@
 """The front-end twice: bit for bit as the engine computes it, and as a textbook does in float64.
 
-`log_mel` repeats every operation of csrc/kernels/log_mel.h (float64 up to the power spectrum, float32 behind)
-and of csrc/frontend/tables.cpp in their order, so the engine must equal it exactly. `textbook_log_mel` shares
-nothing with it (np.fft, np.log10, dense mel matrix); both must agree within 1e-3 dB.
+`log_mel` repeats every operation of csrc/kernels/log_mel.h (float32, and float64 up to the power spectrum for
+frames with a quiet band) and of csrc/frontend/tables.cpp in their order, so the engine must equal it exactly.
+`textbook_log_mel` shares nothing with it (np.fft, np.log10, dense mel matrix); both must agree within 1e-3 dB.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Complex = tuple[Array, Array]
 
 PI_OVER_4 = 0.785398163397448309616
 LN_2 = 0.693147180559945309417
+QUIET = 1e-6
 
 
 # ---- tables, float64 -------------------------------------------------------------------------------
@@ -84,12 +85,12 @@ def position_of_frequency(k: int, span: int) -> int:
 
 @dataclass(frozen=True)
 class Tables:
-    """Constants of one setting, float64; bands are (first bin, float32 weights)."""
+    """Constants of one setting, float64; bands are (first bin, float32 weights, limit)."""
 
     window: Array
     twiddle: Array  # [3 * n_fft / 4, 2]
     order: Array  # [n_fft / 2]
-    bands: list[tuple[int, Array]]
+    bands: list[tuple[int, Array, np.float32]]
 
 
 @lru_cache(maxsize=16)
@@ -105,15 +106,24 @@ def tables(params: FrontendParams) -> Tables:
     )
 
 
-def band(params: FrontendParams, m: int) -> tuple[int, Array]:
-    """First bin and float32 weights of one triangle; 4 is for the spectrum's |2 X|^2."""
+def band(params: FrontendParams, m: int) -> tuple[int, Array, np.float32]:
+    """First bin, a multiple of 4, and float32 weights of one triangle; below the limit it is quiet.
+
+    The limit is a part of the frame's energy. 4 is for the spectrum's |2 X|^2.
+    """
     left, center, right = (band_edge(params, m + i) for i in range(3))
     bin_hz = float(params.sample_rate) / params.n_fft
-    f = np.arange(params.n_fft // 2 + 1) * bin_hz
+    f = np.arange(params.n_fft // 2 + 4) * bin_hz
     weights = np.minimum((f - left) / (center - left), (right - f) / (right - center))
+    weights[params.n_fft // 2 + 1 :] = 0.0
     (inside,) = np.nonzero(weights > 0.0)
-    first = int(inside[0]) if inside.size else 0
-    return first, (weights[inside] / (4.0 * params.power_divisor)).astype(np.float32)
+    if not inside.size:
+        return 0, np.zeros(0, np.float32), np.float32(0)
+    weights = np.maximum(weights, 0.0) / (4.0 * params.power_divisor)
+    total = sum(weights[inside].tolist(), 0.0)
+    limit = np.float32(float(np.float32(total)) * (QUIET / (params.n_fft / 2.0)))
+    first, last = inside[0] // 4 * 4, inside[-1] // 4 * 4 + 4
+    return int(first), weights[first:last].astype(np.float32), limit
 
 
 # ---- framing ---------------------------------------------------------------------------------------
@@ -186,20 +196,34 @@ def fft(z: Array, twiddle: Array) -> None:
         z[0::2], z[1::2] = a + b, a - b
 
 
-def power_spectrum(z: Array, t: Tables) -> Array:
-    """|2 X_k|^2 of the real signal, [n + 1, T]."""
+def power_spectrum(z: Array, twiddle: Array, order: Array) -> Array:
+    """|2 X_k|^2 of the real signal, [n + 4, T], zeros behind k = n."""
     n = len(z)
     k = np.arange(n // 2 + 1)
-    a, b = z[t.order[k]], z[t.order[(n - k) % n]]
-    wr, wi = t.twiddle[k, 0, None], t.twiddle[k, 1, None]
+    a, b = z[order[k]], z[order[(n - k) % n]]
+    wr, wi = twiddle[k, 0, None], twiddle[k, 1, None]
     er, ei = a[:, 0] + b[:, 0], a[:, 1] - b[:, 1]
     dr, di = a[:, 0] - b[:, 0], a[:, 1] + b[:, 1]
     tr, ti = di * wr + dr * wi, di * wi - dr * wr
     pr, pi, mr, mi = er + tr, ei + ti, er - tr, ei - ti
-    power = np.empty((n + 1, z.shape[2]), np.float32)
+    power = np.zeros((n + 4, z.shape[2]), np.float32)
     power[k] = pr * pr + pi * pi
     power[n - k] = mr * mr + mi * mi
     return power
+
+
+def sum_of_parts(parts: Array) -> Array:
+    """(s0 + s1) + (s2 + s3) of four rows."""
+    return (parts[0] + parts[1]) + (parts[2] + parts[3])
+
+
+def energy(power: Array) -> Array:
+    """Sum of the power over the bins but n / 2, [T] float32."""
+    n = len(power) - 4
+    parts = np.zeros((4, power.shape[1]), np.float32)
+    for k in range(0, n // 2, 4):
+        parts = parts + (power[k : k + 4] + power[n - k - np.arange(4)])
+    return sum_of_parts(parts)
 
 
 def decibels(x: Array) -> Array:
@@ -216,22 +240,37 @@ def decibels(x: Array) -> Array:
     return e.astype(np.float32) * np.float32(3.01029996) + s * p
 
 
+def spectrum(params: FrontendParams, frames: Array, dtype: type[np.floating[Any]]) -> Array:
+    """Power spectrum [n + 4, T] float32 of frames [T, n_fft] float32, transformed in `dtype`."""
+    t = tables(params)
+    twiddle = t.twiddle.astype(dtype)
+    windowed = frames.astype(dtype) * padded_window(params, t.window.astype(dtype))
+    z = np.ascontiguousarray(windowed.T.reshape(params.n_fft // 2, 2, len(frames)))
+    fft(z, twiddle)
+    return power_spectrum(z, twiddle, t.order)
+
+
+def band_powers(params: FrontendParams, power: Array) -> Array:
+    """Mel power [n_mels, T] float32 from the power spectrum."""
+    totals = []
+    for first, weights, _ in tables(params).bands:
+        parts = np.zeros((4, power.shape[1]), np.float32)
+        for i in range(0, len(weights), 4):
+            parts = parts + power[first + i : first + i + 4] * weights[i : i + 4, None]
+        totals.append(sum_of_parts(parts))
+    return np.array(totals)
+
+
 def log_mel(params: FrontendParams, samples: Array) -> Array:
     """Features [T, n_mels] float32, bit for bit the engine's."""
-    t = tables(params)
-    frames = frame_samples(params, samples).astype(float) * padded_window(params, t.window)
-    z = np.ascontiguousarray(frames.T.reshape(params.n_fft // 2, 2, len(frames)))
-    fft(z, t.twiddle)
-    power = power_spectrum(z, t)
-    features = np.empty((len(frames), params.n_mels), np.float32)
-    floor = np.float32(params.floor)
-    for m, (first, weights) in enumerate(t.bands):
-        sums = [np.zeros(len(frames), np.float32) for _ in range(4)]
-        for i, weight in enumerate(weights):
-            sums[i % 4] = sums[i % 4] + power[first + i] * weight
-        total = (sums[0] + sums[1]) + (sums[2] + sums[3])
-        features[:, m] = decibels(np.where(total > floor, total, floor))
-    return features
+    frames, floor = frame_samples(params, samples), np.float32(params.floor)
+    power = spectrum(params, frames, np.float32)
+    mels = band_powers(params, power)
+    limits = np.array([limit for _, _, limit in tables(params).bands])
+    quiet = ((mels > floor) & (mels < energy(power) * limits[:, None])).any(axis=0)
+    if quiet.any():
+        mels[:, quiet] = band_powers(params, spectrum(params, frames[quiet], np.float64))
+    return decibels(np.where(mels > floor, mels, floor)).T
 
 
 # ---- the textbook ----------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <string>
+#include <type_traits>
 
 #include "align.h"
 #include "error.h"
@@ -62,74 +63,73 @@ size_t Frontend::n_frames(size_t n_samples) const {
 }
 
 size_t Frontend::scratch_bytes() const {
-  const size_t points = kernels_->frame_lanes * params_.n_fft;
-  return align(points * sizeof(float)) + align(points * sizeof(double)) +
-         align(kernels_->frame_lanes * params_.n_mels * sizeof(float));
+  return align(log_mel_bytes(params_.n_fft, kernels_->frame_lanes)) +
+         kernels_->frame_lanes * align(frame_floats() * sizeof(float)) +
+         align(params_.n_mels * sizeof(float));
 }
 
-// The n_fft samples of frame `index`.
+// The n_fft samples of frame `index`: where they lie in the audio, or in `copy`.
 template <typename Sample>
-void Frontend::read_frame(const Sample* samples, size_t n_samples, size_t index,
-                          float* frame) const noexcept {
+const float* Frontend::read_frame(const Sample* samples, size_t n_samples, size_t index,
+                                  float* copy) const noexcept {
   const auto n_real = static_cast<ptrdiff_t>(n_samples);
   const auto n_padded = std::max(n_real, static_cast<ptrdiff_t>(params_.window_samples));
   const auto n_fft = static_cast<ptrdiff_t>(params_.n_fft);
   const ptrdiff_t start =
       static_cast<ptrdiff_t>(index * params_.hop) - (params_.center != 0 ? n_fft / 2 : 0);
-  if (start >= 0 && start + n_fft <= n_real) {
-    for (ptrdiff_t i = 0; i < n_fft; ++i) frame[i] = to_float(samples[start + i]);
-    return;
+  if constexpr (std::is_same_v<Sample, float>) {
+    if (start >= 0 && start + static_cast<ptrdiff_t>(frame_floats()) <= n_real) {
+      return samples + start;
+    }
   }
-  for (ptrdiff_t i = 0; i < n_fft; ++i) {
-    frame[i] = reflected(samples, start + i, n_real, n_padded);
+  // Reflected before `first` and from `last` on.
+  const ptrdiff_t first = std::clamp<ptrdiff_t>(-start, 0, n_fft);
+  const ptrdiff_t last = std::clamp<ptrdiff_t>(n_real - start, first, n_fft);
+  for (ptrdiff_t i = 0; i < first; ++i) copy[i] = reflected(samples, start + i, n_real, n_padded);
+  for (ptrdiff_t i = first; i < last; ++i) copy[i] = to_float(samples[start + i]);
+  for (ptrdiff_t i = last; i < n_fft; ++i) {
+    copy[i] = reflected(samples, start + i, n_real, n_padded);
   }
+  return copy;
 }
 
-Frontend::Scratch Frontend::split(void* scratch) const noexcept {
-  const size_t points = kernels_->frame_lanes * params_.n_fft;
-  auto* bytes = static_cast<uint8_t*>(scratch);
-  uint8_t* work = bytes + align(points * sizeof(float));
-  uint8_t* mels = work + align(points * sizeof(double));
-  return {reinterpret_cast<float*>(bytes), reinterpret_cast<double*>(work),
-          reinterpret_cast<float*>(mels)};
-}
+// find(index, copy) gives the samples of a frame, which may be put into `copy`.
+template <typename Find>
+void Frontend::transform(size_t count, float* features, void* scratch,
+                         const Find& find) const noexcept {
+  const size_t lanes = kernels_->frame_lanes;
+  auto* work = static_cast<uint8_t*>(scratch);
+  uint8_t* copies = work + align(log_mel_bytes(params_.n_fft, lanes));
+  const size_t copy_bytes = align(frame_floats() * sizeof(float));
+  auto* unused = reinterpret_cast<float*>(copies + lanes * copy_bytes);
 
-// The first `used` of s.frames to rows of features.
-void Frontend::transform(const Scratch& s, size_t used, float* features) const noexcept {
-  const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft, n_mels = params_.n_mels;
-  std::fill(s.frames + used * n_fft, s.frames + lanes * n_fft, 0.0f);
-  kernels_->log_mel(&tables_, s.frames, s.work, s.mels);
-  for (size_t lane = 0; lane < used; ++lane) {
-    float* row = features + lane * n_mels;
-    for (size_t m = 0; m < n_mels; ++m) row[m] = s.mels[m * lanes + lane];
+  const float* frames[kMaxFrameLanes];
+  float* out[kMaxFrameLanes];
+  for (size_t first = 0; first < count; first += lanes) {
+    for (size_t lane = 0; lane < lanes; ++lane) {
+      const size_t index = first + lane;
+      auto* copy = reinterpret_cast<float*>(copies + lane * copy_bytes);
+      frames[lane] = index < count ? find(index, copy) : frames[0];
+      out[lane] = index < count ? features + index * params_.n_mels : unused;
+    }
+    kernels_->log_mel(&tables_, frames, work, out);
   }
 }
 
 template <typename Sample>
 void Frontend::run(const Sample* samples, size_t n_samples, float* features,
                    void* scratch) const noexcept {
-  const Scratch s = split(scratch);
-  const size_t lanes = kernels_->frame_lanes, count = n_frames(n_samples);
-  for (size_t first = 0; first < count; first += lanes) {
-    const size_t used = std::min(lanes, count - first);
-    for (size_t lane = 0; lane < used; ++lane) {
-      read_frame(samples, n_samples, first + lane, s.frames + lane * params_.n_fft);
-    }
-    transform(s, used, features + first * params_.n_mels);
-  }
+  transform(n_frames(n_samples), features, scratch,
+            [&](size_t index, float* copy) { return read_frame(samples, n_samples, index, copy); });
 }
 
 void Frontend::run_frames(const float* samples, size_t count, float* features,
                           void* scratch) const noexcept {
-  const Scratch s = split(scratch);
-  const size_t lanes = kernels_->frame_lanes, n_fft = params_.n_fft;
-  for (size_t first = 0; first < count; first += lanes) {
-    const size_t used = std::min(lanes, count - first);
-    for (size_t lane = 0; lane < used; ++lane) {
-      std::copy_n(samples + (first + lane) * params_.hop, n_fft, s.frames + lane * n_fft);
-    }
-    transform(s, used, features + first * params_.n_mels);
-  }
+  transform(count, features, scratch, [&](size_t index, float* copy) -> const float* {
+    const float* from = samples + index * params_.hop;
+    if (frame_floats() == params_.n_fft) return from;
+    return static_cast<const float*>(std::copy_n(from, params_.n_fft, copy) - params_.n_fft);
+  });
 }
 
 template void Frontend::run(const float*, size_t, float*, void*) const noexcept;

@@ -32,17 +32,13 @@ class Frontend {
                   void* scratch) const noexcept;
 
  private:
-  // What lies in scratch.
-  struct Scratch {
-    float* frames;
-    double* work;
-    float* mels;
-  };
-  Scratch split(void* scratch) const noexcept;
-  void transform(const Scratch& s, size_t used, float* features) const noexcept;
+  // Kernels read a little past a frame of fewer than 32 samples.
+  size_t frame_floats() const { return params_.n_fft < 32 ? 32 : params_.n_fft; }
+  template <typename Find>
+  void transform(size_t count, float* features, void* scratch, const Find& find) const noexcept;
   template <typename Sample>
-  void read_frame(const Sample* samples, size_t n_samples, size_t index,
-                  float* frame) const noexcept;
+  const float* read_frame(const Sample* samples, size_t n_samples, size_t index,
+                          float* copy) const noexcept;
 
   bifast_frontend_params params_;
   const Kernels* kernels_;

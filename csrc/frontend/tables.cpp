@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "align.h"
+
 namespace bifast {
 namespace {
 
@@ -87,50 +89,93 @@ double band_edge(const bifast_frontend_params& p, size_t i) {
   return 700.0 * (low * exponential(part * natural_log(high / low)) - 1.0);
 }
 
+// A band that lies this far below the mean bin of its frame is exact to 6e-4 dB in single
+// precision, as measured on speech; a quieter one calls for double precision.
+constexpr double kQuiet = 1e-6;
+
+// Twiddles 1, 2 and 3 of point j of a stage over `span` points.
+template <typename T>
+void push_twiddles(std::vector<T>& table, uint64_t j, uint64_t span) {
+  for (uint64_t i = 1; i <= 3; ++i) {
+    const Turn w = turn(i * j % span, span);
+    table.push_back(static_cast<T>(w.cosine));
+    table.push_back(static_cast<T>(-w.sine));
+  }
+}
+
 }  // namespace
 
-FrontendTableData::FrontendTableData(const bifast_frontend_params& p) {
-  const size_t margin = (p.n_fft - p.win_length) / 2;
-  window.resize(p.n_fft, 0.0);
+template <typename T>
+SpectrumTableData<T>::SpectrumTableData(const bifast_frontend_params& p) {
+  const size_t n_fft = p.n_fft, q = n_fft / 8, margin = (n_fft - p.win_length) / 2;
+  window.resize(n_fft + 4, T{0});
   for (size_t i = 0; i < p.win_length; ++i) {
-    window[margin + i] = 0.5 - 0.5 * turn(i, p.win_length).cosine;
+    window[margin + i] = static_cast<T>(0.5 - 0.5 * turn(i, p.win_length).cosine);
   }
-  for (size_t k = 0; k < 3 * p.n_fft / 4; ++k) {
-    const Turn w = turn(k, p.n_fft);
-    twiddle.push_back(w.cosine);
-    twiddle.push_back(-w.sine);
+  for (size_t j = 0; j < round_up(q, 4); j += 4) {
+    std::vector<T> points;  // [4][6]
+    for (size_t i = j; i < j + 4; ++i) push_twiddles(points, i, n_fft / 2);
+    for (size_t i = 0; i < points.size(); ++i) first.push_back(points[i % 4 * 6 + i / 4]);
   }
-  for (size_t k = 0; k < p.n_fft / 2; ++k) order.push_back(position_of_frequency(k, p.n_fft / 2));
+  for (size_t span = q; span >= 4; span /= 4) {
+    for (size_t j = 0; j < span / 4; ++j) push_twiddles(stages, j, span);
+  }
+  for (size_t k = 0; k <= q / 2; ++k) {
+    for (size_t i = 0; i < 4; ++i) split.push_back(static_cast<T>(turn(4 * k + i, n_fft).cosine));
+    for (size_t i = 0; i < 4; ++i) split.push_back(static_cast<T>(-turn(4 * k + i, n_fft).sine));
+  }
+}
 
+FrontendTableData::FrontendTableData(const bifast_frontend_params& p) : single(p), exact(p) {
+  for (size_t k = 0; k < p.n_fft / 8; ++k) order.push_back(position_of_frequency(k, p.n_fft / 8));
   const double bin_hz = static_cast<double>(p.sample_rate) / p.n_fft;
-  for (size_t m = 0; m < p.n_mels; ++m) {
+  for (size_t m = 0; m < round_up(p.n_mels, 4); ++m) {
+    if (m >= p.n_mels) {
+      push_band(0, {});
+      continue;
+    }
     const double left = band_edge(p, m), center = band_edge(p, m + 1), right = band_edge(p, m + 2);
-    uint32_t start = 0, size = 0;
+    uint32_t start = 0;
+    std::vector<double> weights;
     for (auto k = static_cast<uint32_t>(left / bin_hz); k <= p.n_fft / 2; ++k) {
       const double f = k * bin_hz;
       if (f >= right) break;
       const double weight = std::min((f - left) / (center - left), (right - f) / (right - center));
       if (weight <= 0.0) continue;
-      if (size == 0) start = k;
-      ++size;
+      if (weights.empty()) start = k;
       // The spectrum comes as |2 X|^2: a factor 4.
-      band_weights.push_back(static_cast<float>(weight / (4.0 * p.power_divisor)));
+      weights.push_back(weight / (4.0 * p.power_divisor));
     }
-    band_start.push_back(start);
-    band_size.push_back(size);
+    push_band(start, weights);
+  }
+  for (float& limit : band_limit) {
+    limit = static_cast<float>(limit * (kQuiet / (p.n_fft / 2.0)));
   }
 }
 
+// band_limit gets the sum of the weights.
+void FrontendTableData::push_band(uint32_t start, const std::vector<double>& weights) {
+  const size_t before = start % 4, n_quads = (before + weights.size() + 3) / 4;
+  band_start.push_back(start / 4);
+  band_size.push_back(static_cast<uint32_t>(weights.empty() ? 0 : n_quads));
+  double sum = 0.0;
+  if (!weights.empty()) {
+    band_weights.resize(band_weights.size() + 4 * n_quads, 0.0f);
+    float* to = band_weights.data() + band_weights.size() - 4 * n_quads + before;
+    for (const double weight : weights) {
+      *to++ = static_cast<float>(weight);
+      sum += weight;
+    }
+  }
+  band_limit.push_back(static_cast<float>(sum));
+}
+
 FrontendTables FrontendTableData::view(const bifast_frontend_params& p) const {
-  return {p.n_fft,
-          p.n_mels,
-          window.data(),
-          twiddle.data(),
-          order.data(),
-          band_start.data(),
-          band_size.data(),
-          band_weights.data(),
-          static_cast<float>(p.floor)};
+  return {p.n_fft,           p.n_mels,
+          single.view(),     exact.view(),
+          order.data(),      band_start.data(),
+          band_size.data(),  band_weights.data(),
+          band_limit.data(), static_cast<float>(p.floor)};
 }
 
 }  // namespace bifast

@@ -14,15 +14,30 @@
 
 namespace bifast {
 
+template <typename T>
+struct SpectrumTableData {
+  explicit SpectrumTableData(const bifast_frontend_params& params);
+
+  SpectrumTables<T> view() const {
+    return {window.data(), first.data(), stages.data(), split.data()};
+  }
+
+  std::vector<T> window;  // periodic Hann of win_length, centred
+  std::vector<T> first, stages, split;
+};
+
 struct FrontendTableData {
   explicit FrontendTableData(const bifast_frontend_params& params);
 
   FrontendTables view(const bifast_frontend_params& params) const;
 
-  std::vector<double> window;  // [n_fft]: periodic Hann of win_length, centred
-  std::vector<double> twiddle;
+  SpectrumTableData<float> single;
+  SpectrumTableData<double> exact;
   std::vector<uint32_t> order, band_start, band_size;
-  std::vector<float> band_weights;
+  std::vector<float> band_weights, band_limit;
+
+ private:
+  void push_band(uint32_t start, const std::vector<double>& weights);
 };
 
 }  // namespace bifast

@@ -205,7 +205,7 @@ constinit const Kernels avx2_kernels = {
     .name = "avx2",
     .tile_cols = 32,
     .tile_bytes = 1,
-    .frame_lanes = 4,
+    .frame_lanes = 2,
     .binary_matmul = binary_matmul,
     .threshold_row = threshold_row<threshold_block>,
     .sign_row = sign_row<sign_block>,
@@ -213,7 +213,7 @@ constinit const Kernels avx2_kernels = {
     .affine_counts = affine_counts<8>,
     .affine_floats = affine_floats<8>,
     .float_matmul = float_matmul<8, 4>,
-    .log_mel = log_mel<4>,
+    .log_mel = log_mel<2>,
 };
 
 }  // namespace bifast

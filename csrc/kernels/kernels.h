@@ -1,4 +1,4 @@
-// The kernel table: what an instruction set must provide. Plain data, no code.
+// The kernel table: what an instruction set must provide.
 //
 // One file per instruction set (scalar.cpp, avx2.cpp, ...) fills one `Kernels`. All of them give
 // the same bits: integer results are exact, and float results follow the one order of operations
@@ -19,6 +19,7 @@ namespace bifast {
 inline constexpr size_t kColumnBlock = 64;
 // Columns of float weights are padded to a multiple of this.
 inline constexpr size_t kFloatBlock = 16;
+inline constexpr size_t kMaxFrameLanes = 2;
 // Counts of differing bits are u16.
 inline constexpr size_t kMaxDepthBits = 65535;
 
@@ -30,18 +31,33 @@ struct Affine {
   const float* slope;
 };
 
-// Constant tables of one front-end setting; n = n_fft / 2 complex points.
+// Tables of the FFT in one precision; q = n_fft / 8, twiddles as real and imaginary parts w.
+template <typename T>
+struct SpectrumTables {
+  const T* window;  // [n_fft + 4]
+  const T* first;   // [q / 4, rounded up][w1, w2, w3][2][4]: first stage, four points
+  const T* stages;  // [stage][span / 4][w1, w2, w3][2]: of the transforms of q points
+  const T* split;   // [q / 2 + 1][2][4]: exp(-2 pi i k / n_fft), four frequencies
+};
+
+// Constant tables of one front-end setting. A quad is four bins, the first of them a multiple of 4.
 struct FrontendTables {
   size_t n_fft;
   size_t n_mels;
-  const double* window;   // [n_fft]
-  const double* twiddle;  // [3 * n_fft / 4][2]: exp(-2 pi i k / n_fft), real and imaginary part
-  const uint32_t* order;  // [n]: where the FFT leaves frequency k
-  const uint32_t* band_start;  // [n_mels]: first frequency bin
-  const uint32_t* band_size;   // [n_mels]: bins
-  const float* band_weights;   // the bands' weights end to end
+  SpectrumTables<float> single;
+  SpectrumTables<double> exact;
+  const uint32_t* order;       // [q]: where a transform of q points leaves frequency k
+  const uint32_t* band_start;  // [n_mels, rounded up to 4]: first quad
+  const uint32_t* band_size;   // [the same]: quads
+  const float* band_weights;   // the bands' weights end to end, zero outside the bands
+  const float* band_limit;     // [the same]: quiet is less than this part of a frame's energy
   float floor;                 // smallest mel power
 };
+
+// Memory that log_mel works in.
+constexpr size_t log_mel_bytes(size_t n_fft, size_t n_frames) {
+  return (n_fft + 32) * (n_frames > 2 ? 4 * n_frames : 8) + 2 * n_frames * (n_fft + 32);
+}
 
 struct Kernels {
   const char* name;
@@ -51,7 +67,7 @@ struct Kernels {
   // tile_cols divides kColumnBlock; tile_bytes is 1, 2, 4, 8 or 16.
   size_t tile_cols;
   size_t tile_bytes;
-  size_t frame_lanes;  // frames that log_mel takes at once
+  size_t frame_lanes;  // frames that log_mel takes at once, at most kMaxFrameLanes
 
   // p[r * p_stride + c] = popcount(a_r ^ w_c) for r < rows, c < cols, where row r of a starts at
   // a + r * a_stride. cols is a multiple of tile_cols, depth_bytes of tile_bytes, and at most
@@ -88,10 +104,11 @@ struct Kernels {
   void (*float_matmul)(const float* a, size_t a_stride, const uint32_t* offset, const float* w,
                        float* out, size_t rows, size_t cols, size_t depth);
 
-  // frames: [frame_lanes][n_fft] samples (overwritten). work: n_fft * frame_lanes doubles. Both
-  // aligned to 64 bytes. out[m * frame_lanes + lane] = 10 * log10(max(mel power, floor)), not
-  // aligned.
-  void (*log_mel)(const FrontendTables* tables, float* frames, double* work, float* out);
+  // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32.
+  // work: log_mel_bytes(n_fft, frame_lanes), aligned to 64 bytes. out[i][m] = 10 * log10(max(mel
+  // power, floor)), m < n_mels.
+  void (*log_mel)(const FrontendTables* tables, const float* const* frames, void* work,
+                  float* const* out);
 };
 
 }  // namespace bifast

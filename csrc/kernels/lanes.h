@@ -12,6 +12,9 @@
 
 #include "kernels/kernels.h"
 
+// Vectors wider than the registers are passed between functions of one file only.
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 namespace bifast {
 namespace {
 

@@ -168,7 +168,7 @@ constinit const Kernels neon_kernels = {
     .name = "neon",
     .tile_cols = 4,
     .tile_bytes = 16,
-    .frame_lanes = 2,
+    .frame_lanes = 1,
     .binary_matmul = binary_matmul,
     .threshold_row = threshold_row<threshold_block>,
     .sign_row = sign_row<sign_block>,
@@ -176,7 +176,7 @@ constinit const Kernels neon_kernels = {
     .affine_counts = affine_counts<4>,
     .affine_floats = affine_floats<4>,
     .float_matmul = float_matmul<4, 4>,
-    .log_mel = log_mel<2>,
+    .log_mel = log_mel<1>,
 };
 
 }  // namespace bifast

@@ -71,7 +71,7 @@ constinit const Kernels scalar_kernels = {
     .name = "scalar",
     .tile_cols = 1,
     .tile_bytes = 16,
-    .frame_lanes = 2,
+    .frame_lanes = 1,
     .binary_matmul = binary_matmul,
     .threshold_row = threshold_row<threshold_block>,
     .sign_row = sign_row<sign_block>,
@@ -79,7 +79,7 @@ constinit const Kernels scalar_kernels = {
     .affine_counts = affine_counts<4>,
     .affine_floats = affine_floats<4>,
     .float_matmul = float_matmul<4, 2>,
-    .log_mel = log_mel<2>,
+    .log_mel = log_mel<1>,
 };
 
 }  // namespace bifast
