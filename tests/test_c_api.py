@@ -52,13 +52,13 @@ def model_path(tmp_path_factory) -> Path:
 
 
 def build_example(prefix: Path, program: Path, *options: str) -> None:
-    """Compile examples/run_wav.c as strict C99 with what pkg-config says."""
+    """Compile the example of the program's name as strict C99 with what pkg-config says."""
     config = next(prefix.rglob("bifast.pc")).parent
     flags = run(
         "pkg-config", "--cflags", "--libs", *options, "bifast", PKG_CONFIG_PATH=str(config)
     ).split()
     strict = ("-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror")
-    run("cc", *strict, ROOT / "examples" / "run_wav.c", *flags, "-o", program)
+    run("cc", *strict, ROOT / "examples" / f"{program.name}.c", *flags, "-o", program)
 
 
 def check_logits(printed: str, model_path: Path, sound: Path) -> None:
@@ -91,6 +91,25 @@ def test_c99_example_with_shared_library_gives_pythons_logits(installed, model_p
     sound = conftest.SOUNDS[0]
     printed = run(tmp_path / "run_wav", model_path, sound, LD_LIBRARY_PATH=str(library))
     check_logits(printed, model_path, sound)
+
+
+def test_c99_stream_example_gives_pythons_scan(installed, model_path, tmp_path):
+    build_example(installed, tmp_path / "stream_pcm")
+    samples = np.random.default_rng(3).integers(-3000, 3000, 16000 * 3 + 777).astype("<i2")
+    result = subprocess.run(
+        [tmp_path / "stream_pcm", model_path],
+        input=samples.tobytes(),
+        env={**os.environ, "LD_LIBRARY_PATH": str(next(installed.rglob("libbifast.so")).parent)},
+        capture_output=True,
+        check=True,
+    )
+    model = bifast.Model.load(model_path)
+    scan = model.scan(samples, hop=8 * model.hop / model.sample_rate)
+    lines = [line.split() for line in result.stdout.decode().splitlines()]
+    assert [line[0] for line in lines] == [f"{time:.3f}" for time in scan.times]
+    assert [line[1] for line in lines] == [found.label for found in scan.results()]
+    got = np.array([line[2] for line in lines], np.float32)
+    np.testing.assert_array_equal(got, scan.logits.max(axis=1))
 
 
 def test_shared_library_exports_the_c_interface_alone(installed):
