@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from bifast.train.batches import epoch_batches
+from bifast.train.binarizers import Binarizer
 from bifast.train.data.features import Split
 from bifast.train.nets.base import KeywordNet
 from bifast.train.nets.norm import DepthNorm
@@ -31,6 +32,9 @@ def calibrate(net: KeywordNet, split: Split, *, batch: int = 256, steps: int = 8
     norms = [m for m in net.modules() if isinstance(m, DepthNorm)]
     was_training = net.training
     net.train()
+    for module in net.modules():
+        if isinstance(module, Binarizer):
+            module.eval()  # what they average stays as it is: the statistics depend on it
     for norm in norms:
         norm.momentum = None
         norm.mean.zero_()

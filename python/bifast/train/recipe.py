@@ -38,6 +38,8 @@ class Optim:
         Of AdamW; the rate rises over `warmup` epochs and falls to zero with a cosine.
     real_lr
         Factor on the rate of the real weights (first and last layer) of a binary net.
+    binarizer_lr
+        Factor on the rate of the binarizers' own parameters (thresholds, estimators).
     clip
         Largest norm of the gradient.
     smoothing
@@ -55,6 +57,7 @@ class Optim:
     batch: int = 128
     lr: float = 2e-3
     real_lr: float = 0.3
+    binarizer_lr: float = 0.1
     weight_decay: float = 0.0
     warmup: float = 1.0
     clip: float = 1.0

@@ -20,6 +20,10 @@ def check_recipe(recipe: Recipe) -> None:
     clip = (f.sample_rate, f.window_samples)
     rules = [
         (1 <= n.depths <= len(DEPTH_NAMES), f"net.depths: expected 1 .. 4, got {n.depths}"),
+        (
+            n.blocks >= 1 and n.blocks % 2 ** (n.depths - 1) == 0,
+            f"net.blocks: {n.blocks} can not be halved for {n.depths} depths",
+        ),
         (n.slopes in ("layer", "channel"), f"net.slopes: expected layer or channel: {n.slopes!r}"),
         (0 <= n.dropout < 1, f"net.dropout: expected 0 .. 1, got {n.dropout}"),
         (o.epochs >= 1, f"optim.epochs: expected at least 1, got {o.epochs}"),

@@ -13,15 +13,19 @@ class Binarizer(nn.Module):
     Parameters
     ----------
     c_in, c_out
-        Input and output channels of the layer.
+        Input and output channels of the layer. The last axis of the input holds `c_in` channels, or
+        those of several positions, one after the other.
 
     Attributes
     ----------
     binary
         False if the layer stays in full precision and so can not be exported as a binary operation.
+    n_planes
+        Planes of bits that stand for an input: 1 for b1, 2 for b1 + s b2, with one scalar s.
     """
 
     binary: bool = True
+    n_planes: int = 1
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -29,8 +33,33 @@ class Binarizer(nn.Module):
         self.c_out = c_out
 
     def activation(self, x: Tensor) -> Tensor:
-        """Turn a layer's real input into the values that are multiplied (any shape)."""
+        """Turn a layer's real input into the values that are multiplied in training (any shape)."""
         raise NotImplementedError
+
+    def signs(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Turn a layer's real input into its planes, each of the input's shape and +1 or -1.
+
+        The engine and a net in evaluation multiply each plane by itself. One plane is the
+        `activation`; a binarizer of two overrides this.
+        """
+        return (self.activation(x),)
+
+    def plane_scale(self) -> Tensor:
+        """Return s, the worth of the second plane: a positive float32 scalar."""
+        raise NotImplementedError
+
+    def thresholds(self) -> Tensor | None:
+        """Return where the planes' signs change, [n_planes, c_in] float32; None: all at zero.
+
+        b1 is +1 where x >= thresholds[0], b2 where x - b1 >= thresholds[1].
+        """
+        return None
+
+    def project(self) -> None:
+        """Bring parameters of its own with a limited range back into it, after each step."""
+
+    def round_tables(self) -> None:
+        """Round to float16 what the model file stores so: thresholds."""
 
     def weight(self, w: Tensor) -> tuple[Tensor, Tensor]:
         """Turn latent weights into levels and scales.

@@ -15,6 +15,8 @@ from bifast.format import Buffer, Op, Tensor
 from bifast.train.export.tables import Affine, threshold_table
 
 Pair = tuple[int, int]
+# Type of a buffer of so many planes of bits.
+BITS = {1: "bits", 2: "bits2"}
 
 
 @dataclass(frozen=True)
@@ -26,16 +28,17 @@ class Lowered:
     code
         Name of the operation.
     weights
-        In the layout of docs/format.md; for binary operations uint8, 1 for +1.
-    kernel, stride, pad
-        (height, width) each.
+        In the layout of docs/format.md; for binary operations uint8, 1 for +1. None: no product.
+    kernel, stride, pad, dilation
+        (height, width) each; zeros without a product.
     """
 
     code: str
-    weights: NDArray[Any]
+    weights: NDArray[Any] | None
     kernel: Pair
     stride: Pair = (1, 1)
     pad: Pair = (0, 0)
+    dilation: Pair = (1, 1)
 
 
 Lowering = Callable[[Any, Buffer], Lowered]
@@ -67,6 +70,10 @@ class Builder:
         self.buffers.append(Buffer(kind, height, width, channels))
         return len(self.buffers) - 1
 
+    def bits(self, height: int, width: int, channels: int, reader: Any) -> int:
+        """Add an activation of bits, in as many planes as the layer that reads it has."""
+        return self.buffer(BITS[reader.binarizer.n_planes], height, width, channels)
+
     def tensor(self, dtype: str, array: NDArray[Any]) -> int:
         """Add a tensor [rows, cols], or find an equal one; returns its index."""
         tensor = Tensor(dtype, array)
@@ -86,9 +93,12 @@ class Builder:
         residual: int | None = None,
         out_f32: int | None = None,
         out_bits: int | None = None,
-        threshold: bool = False,
+        reader: Any = None,
     ) -> None:
         """Add the operations of one layer: one for each group of depths with equal tables.
+
+        A binary layer of which only one plane of signs is read gets an integer threshold instead of
+        an affine map.
 
         Parameters
         ----------
@@ -100,41 +110,48 @@ class Builder:
             The depths that run it.
         source, residual, out_f32, out_bits
             Buffers.
-        threshold
-            Only the sign is read: store an integer threshold instead of an affine map.
+        reader
+            The layer that reads out_bits, or {depth: layer}: its binarizer says where signs change.
 
         Raises
         ------
         UnsupportedError
             If the engine can not run the layer exactly; the message names it.
         """
+        if (out_bits is None) != (reader is None):
+            raise ValueError(f"layer {name}: out_bits and the layer that reads them come together")
         op = self._product(name, layer, source)
         op = dataclasses.replace(
             op, residual=residual, out_f32=out_f32, out_bits=out_bits, input=source
         )
         groups: dict[Affine, int] = {}
         for depth in depths:
-            affine = Affine.of(layer, depth, name)
+            at = reader[depth] if isinstance(reader, dict) else reader
+            affine = Affine.of(layer, depth, name, at)
             groups[affine] = groups.get(affine, 0) | 1 << depth
         for affine, mask in groups.items():
-            stage = self._threshold(affine, name, layer) if threshold else self._affine(affine)
+            fused = self._only_one_sign_is_read(op)
+            stage = self._threshold(affine, name, layer) if fused else self._affine(affine)
             self.ops.append(dataclasses.replace(op, depth_mask=mask, **stage))
+
+    def _only_one_sign_is_read(self, op: Op) -> bool:
+        """Whether a sum is an integer and all that is read of it is one plane of signs."""
+        types = [self.buffers[i].type for i in (op.input, op.out_bits) if i is not None]
+        return types == ["bits", "bits"] and op.out_f32 is None and op.residual is None
 
     def _product(self, name: str, layer: Any, source: int) -> Op:
         lowering = _LOWERINGS.get(type(layer))
         if lowering is None:
             raise UnsupportedError(f"layer {name}: the engine has no operation for {type(layer)}")
-        if (self.buffers[source].type == "bits") != layer.binarizer.binary:
+        binary, planes = layer.binarizer.binary, layer.binarizer.n_planes
+        if (self.buffers[source].type != "f32") != binary:
             raise UnsupportedError(f"layer {name}: real weights and 1-bit inputs, or the reverse")
+        if binary and self.buffers[source].type != BITS[planes]:
+            raise UnsupportedError(f"layer {name}: reads {planes} planes, and gets another number")
         try:
             lowered = lowering(layer, self.buffers[source])
         except UnsupportedError as error:
             raise UnsupportedError(f"layer {name}: {error}") from None
-        dtype = "bits" if lowered.code.startswith("binary") else "f16"
-        if dtype == "f16" and not np.array_equal(
-            lowered.weights.astype(np.float16), lowered.weights
-        ):
-            raise UnsupportedError(f"layer {name}: real weights must be rounded to float16 first")
         return Op(
             name=name,
             code=lowered.code,
@@ -143,19 +160,34 @@ class Builder:
             kernel=lowered.kernel,
             stride=lowered.stride,
             pad=lowered.pad,
-            dilation=(1, 1),
-            weights=self.tensor(dtype, lowered.weights),
+            dilation=lowered.dilation,
+            weights=self._weights(name, lowered),
+            plane_scale=float(layer.binarizer.plane_scale()) if planes == 2 else 0.0,
         )
+
+    def _weights(self, name: str, lowered: Lowered) -> int | None:
+        if lowered.weights is None:
+            return None
+        dtype = "bits" if lowered.code.startswith("binary") else "f16"
+        if dtype == "f16" and not np.array_equal(
+            lowered.weights.astype(np.float16), lowered.weights
+        ):
+            raise UnsupportedError(f"layer {name}: real weights must be rounded to float16 first")
+        return self.tensor(dtype, lowered.weights)
+
+    def _short(self, array: NDArray[np.float32]) -> int:
+        """Add floats as float16 where that changes none."""
+        same = np.array_equal(array.astype(np.float16), array)
+        return self.tensor("f16" if same else "f32", array)
 
     def _affine(self, affine: Affine) -> dict[str, Any]:
         scale, shift, slope = affine.arrays()
-        slope_type = "f32"
-        if slope is not None and np.array_equal(slope.astype(np.float16), slope):
-            slope_type = "f16"
+        thresholds = affine.thresholds()
         return {
             "scale": self.tensor("f32", scale[None]),
             "shift": self.tensor("f32", shift[None]),
-            "slope": None if slope is None else self.tensor(slope_type, slope[None]),
+            "slope": None if slope is None else self._short(slope[None]),
+            "threshold": None if thresholds is None else self._short(thresholds),
         }
 
     def _threshold(self, affine: Affine, name: str, layer: Any) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from bifast.model import Model
 from bifast.train.nets import KeywordNet
+from bifast.train.nets.layer import Layer
 
 # Scores differ by the order of the last layer's float sum; more than this must have a cause.
 TOLERANCE = 1e-3
-# Only the first layer sums floats before a sign, in another order than PyTorch: a value this close to zero,
-# where the layer's values are of the order of 1, may fall on either side.
+# Only the first layer sums floats before a sign, in another order than PyTorch: a value this close to where
+# the sign changes, where the layer's values are of the order of 1, may fall on either side.
 UNDECIDED = 1e-4
 
 
@@ -101,10 +102,30 @@ def check_parity(net: KeywordNet, model: Model, features: NDArray[np.float32]) -
 
 
 def _largest_flip(net: KeywordNet, model: Model, clip: NDArray[np.float32]) -> float:
-    """Return the largest absolute value of the first layer whose sign differs; -1 if none does."""
-    _, first, _, _ = net.layer_table()[0]
-    with torch.no_grad():
-        values = first(torch.from_numpy(clip)[None, ..., None])[0].numpy()
+    """Return how far the farthest value whose sign differs lies from where the sign changes.
+
+    Of the first bits after a sum of floats; -1 if none differs.
+    """
     _, outputs = model.trace(clip[..., None])
-    differs = (values >= 0) != outputs[0].values.astype(bool)
-    return float(np.abs(values[differs]).max(initial=-1.0))
+    farthest = -1.0
+    with torch.no_grad():
+        for name, values, reader in net.first_signs(torch.from_numpy(clip)[None]):
+            bits = [out.values for out in outputs if out.name == name and out.is_bits]
+            differs = np.zeros(bits[0].shape, bool)
+            for plane, got in zip(reader.binarizer.signs(values), bits, strict=True):
+                differs |= (plane[0].numpy() > 0).reshape(got.shape) != got.astype(bool)
+            margin = _margin(reader, values)[0].numpy().reshape(differs.shape)
+            farthest = max(farthest, float(margin[differs].max(initial=-1.0)))
+    return farthest
+
+
+def _margin(reader: Layer, values: torch.Tensor) -> torch.Tensor:
+    """Return the distance of values from the nearest place where a plane's sign changes."""
+    binarizer, thresholds = reader.binarizer, reader.binarizer.thresholds()
+    if thresholds is None:
+        thresholds = values.new_zeros(binarizer.n_planes, values.shape[-1])
+    margin = (values - thresholds[0]).abs()
+    if binarizer.n_planes == 2:
+        rest = values - binarizer.signs(values)[0]
+        margin = torch.minimum(margin, (rest - thresholds[1]).abs())
+    return margin

@@ -15,27 +15,45 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Affine:
-    """Scale, shift and slope of C channels as bytes, so that equal stages are equal objects."""
+    """Tables of C channels as bytes, so that equal stages are equal objects.
+
+    `threshold` is where the signs of the result change: one row of C for each plane of bits that
+    the next layer reads, None for zeros.
+    """
 
     scale: bytes
     shift: bytes
     slope: bytes | None
+    threshold: bytes | None = None
 
     @classmethod
-    def of(cls, layer: Any, depth: int, name: str) -> Affine:
-        """Read a layer's stage at a depth; `UnsupportedError` names a layer that has another."""
+    def of(cls, layer: Any, depth: int, name: str, reader: Any) -> Affine:
+        """Read a layer's stage at a depth; `UnsupportedError` names a layer that has another.
+
+        `reader` is the layer that reads the bits, or None.
+        """
         scale, shift = layer.affine(depth)
         slope = None
         if layer.act is not None:
             if not hasattr(layer.act, "slopes"):
                 raise UnsupportedError(f"layer {name}: no output stage for {type(layer.act)}")
             slope = layer.act.slopes(depth).numpy().astype(np.float32).tobytes()
-        return cls(scale.numpy().tobytes(), shift.numpy().tobytes(), slope)
+        threshold = None if reader is None else reader.binarizer.thresholds()
+        if threshold is not None:
+            threshold = threshold.numpy().astype(np.float32).tobytes()
+        return cls(scale.numpy().tobytes(), shift.numpy().tobytes(), slope, threshold)
 
     def arrays(self) -> tuple[Floats, Floats, Floats | None]:
         """Return scale [C], shift [C], slope [C] or [1] or None."""
         slope = None if self.slope is None else np.frombuffer(self.slope, np.float32)
         return np.frombuffer(self.scale, np.float32), np.frombuffer(self.shift, np.float32), slope
+
+    def thresholds(self) -> Floats | None:
+        """Return the thresholds of the signs, [planes, C], or None."""
+        if self.threshold is None:
+            return None
+        channels = len(self.scale) // np.float32().itemsize
+        return np.frombuffer(self.threshold, np.float32).reshape(-1, channels)
 
     def bits(self, sums: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return the signs of integer sums [C]: the engine's float32 expression, step by step."""
@@ -43,7 +61,8 @@ class Affine:
         y = sums.astype(np.float32) * scale + shift
         if slope is not None:
             y = np.where(y >= 0, y, y * slope)
-        out: NDArray[np.bool_] = y >= 0
+        thresholds = self.thresholds()
+        out: NDArray[np.bool_] = y >= (0 if thresholds is None else thresholds[0])
         return out
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bifast.train.nets import bcresnet as bcresnet
 from bifast.train.nets import bifsmn as bifsmn
 from bifast.train.nets import dscnn as dscnn
+from bifast.train.nets import fsmn as fsmn
 from bifast.train.nets.base import DEPTH_NAMES as DEPTH_NAMES
 from bifast.train.nets.base import NETS as NETS
 from bifast.train.nets.base import KeywordNet as KeywordNet

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bifast.errors import UnsupportedError
+from bifast.train.binarizers import Binarizer
 from bifast.train.export import Builder
 from bifast.train.nets.layer import Layer
 from bifast.train.nets.norm import PositivePRelu
@@ -33,6 +34,8 @@ class NetSpec:
         `layer`: one PReLU slope a layer, as the paper; `channel`: one a channel.
     dropout
         Probability, in training.
+    blocks
+        Blocks of the full depth; each depth has half of those of the one before.
     """
 
     name: str = "bifsmn"
@@ -40,6 +43,7 @@ class NetSpec:
     depths: int = 4
     slopes: str = "channel"
     dropout: float = 0.0
+    blocks: int = 8
 
 
 class KeywordNet(nn.Module):
@@ -70,6 +74,18 @@ class KeywordNet(nn.Module):
         """Return (name, layer, input (height, width), depths that run it), in order."""
         raise NotImplementedError
 
+    def first_signs(self, x: Tensor) -> list[tuple[str, Tensor, Layer]]:
+        """Find the first bits after a sum of floats, which PyTorch adds in another order.
+
+        Returns
+        -------
+        list
+            (name of the operation that writes them, the values [B, ...] of which they are signs, the
+            layer that reads them) for features [B, T, M].
+        """
+        (name, first, _, _), (_, reader, _, _) = self.layer_table()[:2]
+        return [(name, first(x[..., None]), reader)]
+
     def wire(self, builder: Builder) -> None:
         """Add buffers and operations to a model file; without it the net can not be exported."""
         raise UnsupportedError(f"{type(self).__name__} does not say how its layers are wired")
@@ -81,13 +97,15 @@ class KeywordNet(nn.Module):
     def project(self) -> None:
         """Bring parameters with a limited range back into it; call after each step."""
         for module in self.modules():
-            if isinstance(module, PositivePRelu):
+            if isinstance(module, PositivePRelu | Binarizer):
                 module.project()
 
     @torch.no_grad()
     def round_tables(self) -> None:
-        """Round to float16 what the model file stores so: real weights and slopes."""
+        """Round to float16 what the model file stores so: real weights, slopes, thresholds."""
         for module in self.modules():
+            if isinstance(module, Binarizer):
+                module.round_tables()
             if isinstance(module, Layer) and not module.binarizer.binary:
                 module.weight.copy_(module.weight.half().float())
             if isinstance(module, PositivePRelu):

@@ -1,4 +1,4 @@
-"""BiFSMN: stem, memory blocks, classifier; thinnable in depth (arXiv 2202.06483)."""
+"""BiFSMN and BiFSMNv2: stem, memory blocks, classifier (arXiv 2202.06483, 2211.06987)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ TAPS = (2, 2)
 RESIDUAL_GAIN = 0.2
 
 
-def kept_blocks(depth: int) -> tuple[int, ...]:
+def kept_blocks(depth: int, blocks: int = BLOCKS) -> tuple[int, ...]:
     """Return the blocks that run at a depth: every 2^depth-th, the last one always."""
-    return tuple(i for i in range(BLOCKS) if (i + 1) % 2**depth == 0)
+    return tuple(i for i in range(blocks) if (i + 1) % 2**depth == 0)
 
 
 class Block(nn.Module):
@@ -73,7 +73,9 @@ class Block(nn.Module):
 
 @NETS.register("bifsmn")
 class BiFsmn(KeywordNet):
-    """The paper's net; with the binarizer `full` its full-precision twin.
+    """The papers' net; with the binarizer `full` its full-precision twin.
+
+    BiFSMNv2 is the same net with the binarizer `bifsmnv2`: two planes of bits in each binary layer.
 
     Parameters
     ----------
@@ -102,8 +104,14 @@ class BiFsmn(KeywordNet):
         self.conv2 = Conv2d(
             c1, c2, 5, 2, binarizer=spec.binarizer, norm=DepthNorm(c2, 1), act=act(c2)
         )
-        self.fc1 = Dense(c2 * mels // 4, WIDTH, binarizer=spec.binarizer, act=act(WIDTH))
-        self.blocks = nn.ModuleList([Block(spec, teacher=self.teacher) for _ in range(BLOCKS)])
+        self.fc1 = Dense(
+            c2 * mels // 4,
+            WIDTH,
+            positions=mels // 4,
+            binarizer=spec.binarizer,
+            act=act(WIDTH),
+        )
+        self.blocks = nn.ModuleList([Block(spec, teacher=self.teacher) for _ in range(spec.blocks)])
         self.classifier = Dense(WIDTH * frames // 4, classes, binarizer="full")
         self.dropout = spec.dropout
 
@@ -116,30 +124,43 @@ class BiFsmn(KeywordNet):
     def backbone(self, stream: Tensor, depth: int) -> tuple[Tensor, dict[int, Tensor]]:
         """[B, T/4, 128] -> logits [B, K] and the output of each block that runs."""
         outputs = {}
-        for index in kept_blocks(depth):
+        for index in self.kept(depth):
             stream = outputs[index] = self.blocks[index](stream, depth)
         flat = functional.dropout(stream.flatten(1), self.dropout, self.training)
         return self.classifier(flat), outputs
 
+    def kept(self, depth: int) -> tuple[int, ...]:
+        """Return the blocks that run at a depth."""
+        return kept_blocks(depth, len(self.blocks))
+
     def wire(self, builder: Builder) -> None:
-        """Add the net to a model file; the memory reads one plane of bits and writes another."""
+        """Add the net to a model file; the memory reads one buffer of bits and writes another."""
         t, m, (c1, c2) = self.frames, self.mels, STEM
         depths = tuple(range(len(self.depths)))
         audio = builder.buffer("f32", t, m, 1)
-        wide = builder.buffer("bits", t // 2, m // 2, c1)
-        narrow = builder.buffer("bits", t // 4, m // 4, c2)
+        inner = self.blocks[0]
+        wide = builder.bits(t // 2, m // 2, c1, self.conv2)
+        narrow = builder.bits(t // 4, m // 4, c2, self.fc1)
         stream = builder.buffer("f32", t // 4, 1, WIDTH)
-        signs = builder.buffer("bits", t // 4, 1, WIDTH)
-        recalled = builder.buffer("bits", t // 4, 1, WIDTH)
-        hidden = builder.buffer("bits", t // 4, 1, HIDDEN)
+        signs = builder.bits(t // 4, 1, WIDTH, inner.memory)
+        recalled = builder.bits(t // 4, 1, WIDTH, inner.expand)
+        hidden = builder.bits(t // 4, 1, HIDDEN, inner.project)
         scores = builder.buffer("f32", 1, 1, self.classes)
 
-        builder.layer("stem.conv1", self.conv1, depths, audio, out_bits=wide)
-        builder.layer("stem.conv2", self.conv2, depths, wide, out_bits=narrow, threshold=True)
-        builder.layer("fc1", self.fc1, depths, narrow, out_f32=stream, out_bits=signs)
+        def next_memory(index: int) -> dict[int, Layer]:
+            """For each depth that runs block `index`, the memory that reads after it."""
+            kept = {d: [i for i in self.kept(d) if i > index] for d in depths}
+            return {d: self.blocks[left[0]].memory for d, left in kept.items() if left}
+
+        builder.layer("stem.conv1", self.conv1, depths, audio, out_bits=wide, reader=self.conv2)
+        builder.layer("stem.conv2", self.conv2, depths, wide, out_bits=narrow, reader=self.fc1)
+        builder.layer(
+            "fc1", self.fc1, depths, narrow, out_f32=stream, out_bits=signs, reader=next_memory(-1)
+        )
         for index, block in enumerate(self.blocks):
-            name, kept = f"block{index}", tuple(d for d in depths if index in kept_blocks(d))
+            name, kept = f"block{index}", tuple(d for d in depths if index in self.kept(d))
             memory, expand, project = block.memory, block.expand, block.project
+            last = index == len(self.blocks) - 1
             builder.layer(
                 f"{name}.memory",
                 memory,
@@ -148,8 +169,9 @@ class BiFsmn(KeywordNet):
                 residual=stream,
                 out_f32=stream,
                 out_bits=recalled,
+                reader=expand,
             )
-            builder.layer(f"{name}.expand", expand, kept, recalled, out_bits=hidden, threshold=True)
+            builder.layer(f"{name}.expand", expand, kept, recalled, out_bits=hidden, reader=project)
             builder.layer(
                 f"{name}.project",
                 project,
@@ -157,7 +179,8 @@ class BiFsmn(KeywordNet):
                 hidden,
                 residual=stream,
                 out_f32=stream,
-                out_bits=signs,
+                out_bits=None if last else signs,
+                reader=None if last else next_memory(index),
             )
         builder.layer("classifier", self.classifier, depths, stream, out_f32=scores)
 
@@ -171,7 +194,7 @@ class BiFsmn(KeywordNet):
             ("fc1", self.fc1, (t // 4, 1), everywhere),
         ]
         for index, block in enumerate(self.blocks):
-            depths = tuple(d for d in everywhere if index in kept_blocks(d))
+            depths = tuple(d for d in everywhere if index in self.kept(d))
             for name in ("memory", "expand", "project"):
                 rows.append((f"block{index}.{name}", getattr(block, name), (t // 4, 1), depths))
         rows.append(("classifier", self.classifier, (1, 1), everywhere))

@@ -38,6 +38,8 @@ class Layer(nn.Module):
         Name in `BINARIZERS`.
     norm, act
         Batch norm and activation, or None.
+    bias
+        False for a layer without a batch norm that has none either.
     """
 
     def __init__(
@@ -48,13 +50,14 @@ class Layer(nn.Module):
         binarizer: str,
         norm: DepthNorm | None = None,
         act: PositivePRelu | Relu | None = None,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         bound = 1.0 / math.sqrt(math.prod(shape[1:]))
         self.weight = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         # A batch norm takes away whatever is added before it, so only layers without one have a bias.
-        bias = torch.empty(shape[0]).uniform_(-bound, bound)
-        self.bias = nn.Parameter(bias) if norm is None else None
+        first = torch.empty(shape[0]).uniform_(-bound, bound)
+        self.bias = nn.Parameter(first) if norm is None and bias else None
         self.binarizer = BINARIZERS[binarizer](c_in, shape[0])
         self.norm = norm
         self.act = act
@@ -84,23 +87,26 @@ class Layer(nn.Module):
         if self.norm is not None:
             norm_scale, shift = self.norm.affine(depth)
             return (weight_scale.double() * norm_scale).float(), shift.float()
-        assert self.bias is not None
-        return weight_scale.clone(), self.bias.detach().clone()
+        shift = torch.zeros_like(weight_scale) if self.bias is None else self.bias.detach().clone()
+        return weight_scale.clone(), shift
 
     def forward(self, x: Tensor, depth: int = 0, residual: Tensor | None = None) -> Tensor:
         """Run the layer at a depth; `residual` has the shape of the output."""
         levels, scale = self.binarizer.weight(self.weight)
-        x = self.binarizer.activation(x)
         if self.training:
             weight = levels * scale.reshape(-1, *[1] * (levels.dim() - 1))
-            y = self.product(x, weight)
+            y = self.product(self.binarizer.activation(x), weight)
             if self.norm is not None:
                 y = self.norm(y.flatten(0, -2), depth).view(y.shape)
-            else:
+            elif self.bias is not None:
                 y = y + self.bias
         else:
+            first, *second = self.binarizer.signs(x)
+            y = self.product(first, levels)
+            if second:
+                y = y + self.product(second[0], levels) * self.binarizer.plane_scale()
             folded_scale, folded_shift = self.affine(depth)
-            y = self.product(x, levels) * folded_scale + folded_shift
+            y = y * folded_scale + folded_shift
         if self.act is not None:
             y = self.act(y.flatten(0, -2), depth).view(y.shape)
         return y if residual is None else y + residual

@@ -19,7 +19,7 @@ from bifast.train.nets.memory import depthwise_time
 def _levels(layer: Layer) -> NDArray[Any]:
     """Return the weights in the layer's shape: uint8 bits if it is binary, else float32."""
     levels, _ = layer.binarizer.weight(layer.weight.detach())
-    array: NDArray[Any] = levels.numpy()
+    array: NDArray[Any] = levels.detach().numpy()
     return (array > 0).astype(np.uint8) if layer.binarizer.binary else array
 
 
@@ -75,12 +75,14 @@ class Dense(Layer):
     ----------
     c_in, c_out
         Channels in and out.
+    positions
+        Positions whose channels lie one after the other in c_in; the engine covers them by a kernel.
     options
         Keywords of `Layer`.
     """
 
-    def __init__(self, c_in: int, c_out: int, **options: Any) -> None:
-        super().__init__((c_out, c_in), c_in, **options)
+    def __init__(self, c_in: int, c_out: int, *, positions: int = 1, **options: Any) -> None:
+        super().__init__((c_out, c_in), c_in // positions, **options)
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
         """[..., c_in] by [c_out, c_in] -> [..., c_out]."""
@@ -110,16 +112,23 @@ class Memory(Layer):
         C.
     left, right
         Taps before and after the current frame.
+    filters
+        Filters for each channel, F: output channel i reads input channel i % C.
     options
         Keywords of `Layer`.
     """
 
-    def __init__(self, channels: int, left: int, right: int, **options: Any) -> None:
-        super().__init__((channels, left + 1 + right), channels, **options)
+    def __init__(
+        self, channels: int, left: int, right: int, *, filters: int = 1, **options: Any
+    ) -> None:
+        super().__init__((channels * filters, left + 1 + right), channels, **options)
         self.left = left
+        self.filters = filters
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
-        """[B, T, C] by [C, taps] -> [B, T, C]."""
+        """[B, T, C] by [F C, taps] -> [B, T, F C]."""
+        if self.filters > 1:
+            x = x.repeat(1, 1, self.filters)
         return depthwise_time(x, w.t().contiguous(), self.left)
 
 
