@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 
 import bifast
-from bifast.cli import demo, doctor, evaluate, export, info, inspect, listen, run, train
+from bifast.cli import compare, demo, doctor, evaluate, export, info, inspect, listen, run, train
 
-COMMANDS = (run, listen, demo, info, inspect, doctor, train, export, evaluate)
+COMMANDS = (run, listen, demo, info, inspect, doctor, train, compare, export, evaluate)
 
 _EPILOG = """\
 examples:

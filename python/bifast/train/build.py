@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def find_checkpoint(path: Path) -> Path:
     return path
 
 
-def load_net(path: Path) -> tuple[KeywordNet, Recipe, dict[str, Any]]:
-    """Read a net from a run folder or checkpoint.
+def load_net(path: Path, binarizer: str = "") -> tuple[KeywordNet, Recipe, dict[str, Any]]:
+    """Read a net from a run folder or checkpoint; under another binarizer, where one is named.
 
     Returns
     -------
@@ -46,6 +47,9 @@ def load_net(path: Path) -> tuple[KeywordNet, Recipe, dict[str, Any]]:
     path = find_checkpoint(path)
     state = load_checkpoint(path)
     recipe = recipe_from_dict(state["recipe"])
+    if binarizer:
+        spec = dataclasses.replace(recipe.net, binarizer=binarizer)
+        recipe = dataclasses.replace(recipe, net=spec)
     net = build_net(recipe, len(state["labels"]))
     try:
         net.load_state_dict(state["model"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,14 @@ from bifast.train.data.features import Split, load_split
 from bifast.train.data.task import Task
 from bifast.train.memory import keep_freed_memory
 from bifast.train.nets import KeywordNet
-from bifast.train.objective import batch_loss, class_prior
+from bifast.train.objective import batch_loss, class_prior, scores_are_fixed
 from bifast.train.optimizer import make_optimizer
 from bifast.train.recipe import Recipe, recipe_from_dict
 from bifast.train.run import draw_curves, write_config, write_json, write_metrics
 from bifast.train.sanity import check_recipe, check_split
 from bifast.train.schedule import rate_at
 from bifast.train.scoring import accuracies
-from bifast.train.teach import freeze, load_finished, teacher_scores
+from bifast.train.teach import load_finished, load_teacher, teacher_scores
 from bifast.train.watch import Watcher
 
 
@@ -50,6 +51,9 @@ class _State:
     optimizer: torch.optim.Optimizer
     epoch: int
     history: list[dict[str, float]]
+    # Spent on training epochs: by the clock, and of the processor.
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
 
 
 def train(
@@ -90,8 +94,7 @@ def train(
     check_recipe(recipe)
     folder = DataFolder(data)
     task = TASKS[recipe.data.task].for_folder(folder)
-    wanted = recipe.distill.teacher
-    teacher = freeze(load_finished(wanted, recipe, task.labels, out)) if wanted else None
+    teacher = load_teacher(recipe, task.labels, out)
     state = _start(recipe, task, out, resume)
     splits = load_splits(recipe, task, folder, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
@@ -101,12 +104,15 @@ def train(
     write_config(out, recipe, {name: s.labels.size for name, s in splits.items()})
     prior = class_prior(splits["training"], len(task.labels), recipe.optim.balance)
     lesson = _Lesson(splits["training"], teacher, prior, None)
-    if teacher is not None and recipe.distill.logits:
+    if teacher is not None and scores_are_fixed(recipe.distill):
         lesson.taught = teacher_scores(teacher, lesson.split, watcher)
     steps = int(splits["training"].repeats.sum()) // recipe.optim.batch
     watcher.start(steps * recipe.optim.epochs, steps * state.epoch)
     while state.epoch < recipe.optim.epochs:
+        clock, cpu = time.perf_counter(), time.process_time()
         loss = _run_epoch(recipe, state, lesson, steps, out, watcher)
+        state.seconds += time.perf_counter() - clock
+        state.cpu_seconds += time.process_time() - cpu
         state.epoch += 1
         scores = accuracies(state.net, splits["validation"])
         row = {"epoch": state.epoch, "loss": loss}
@@ -158,7 +164,8 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
         raise CheckpointError(f"{last} has the labels {state['labels']}, the data {task.labels}")
     net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
-    return _State(net, optimizer, state["epoch"], state["history"])
+    spent = {key: state.get(key, 0.0) for key in ("seconds", "cpu_seconds")}
+    return _State(net, optimizer, state["epoch"], state["history"], **spent)
 
 
 def _copy_weights(source: KeywordNet, net: KeywordNet, name: str) -> None:
@@ -220,6 +227,8 @@ def _save(recipe: Recipe, task: Task, state: _State, path: Path, *, finished: bo
         "labels": list(task.labels),
         "epoch": state.epoch,
         "history": state.history,
+        "seconds": state.seconds,
+        "cpu_seconds": state.cpu_seconds,
         "finished": finished,
         "model": state.net.state_dict(),
     }
@@ -234,9 +243,11 @@ def _finish(
     """Round the tables, calibrate, test, and write `final.pt` and `result.json`."""
     net = state.net
     net.round_tables()
-    if not recipe.net.dropout:
+    if not recipe.net.dropout and recipe.net.statistics == "depth":
         calibrate(net, splits["training"])
     _save(recipe, task, state, out / "final.pt", finished=True)
     result = accuracies(net, splits["testing"])
-    write_json(out / "result.json", {"testing": result, "epochs": state.epoch})
+    told = {"testing": result, "epochs": state.epoch}
+    told |= {"seconds": round(state.seconds, 1), "cpu_seconds": round(state.cpu_seconds, 1)}
+    write_json(out / "result.json", told)
     return result

@@ -77,17 +77,34 @@ class Distill:
         Name of a recipe whose finished run lies beside this one, or a path; empty for none.
     logits, temperature
         Share of the loss that is distillation of the class scores, 0 .. 1, and its temperature.
-    hed
-        Weight of the feature distillation.
+    mse
+        Weight of the mean squared difference of the class scores, as BiFSMNv2.
+    hed, fid, rbd
+        Weight of each loss on features; names in `FEATURE_LOSSES`.
     per_sample
-        Normalise features in each sample; False: over the batch, as the paper's code.
+        Normalise features in each sample; False: over the batch, as the papers' code.
+    haar
+        The wavelet of hed and fid: `patch`, over time and channels, as the papers' code; or `time`.
+    in_place
+        Share of a thin depth's loss that is distillation of the full depth's scores, 0 .. 1.
+    teacher_mode
+        `eval`; `train`: dropout and batch statistics in the teacher, as the paper's code.
+    teacher_binarizer
+        Run the teacher's weights under this binarizer, as the paper's code does; empty: its own.
     """
 
     teacher: str = ""
     logits: float = 0.0
     temperature: float = 2.0
+    mse: float = 0.0
     hed: float = 0.0
+    fid: float = 0.0
+    rbd: float = 0.0
     per_sample: bool = True
+    haar: str = "patch"
+    in_place: float = 0.0
+    teacher_mode: str = "eval"
+    teacher_binarizer: str = ""
 
 
 @dataclass(frozen=True)
@@ -174,6 +191,27 @@ def recipe_names() -> list[str]:
     return sorted(p.stem for p in RECIPES.glob("*.toml"))
 
 
+def read_recipe(name_or_path: str) -> dict[str, Any]:
+    """Read a recipe's file, by a name of `recipe_names()` or a path, as nested tables.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such recipe, or the file is not TOML.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = RECIPES / f"{name_or_path}.toml"
+        if not path.exists():
+            known = nearest(name_or_path, recipe_names())
+            raise RecipeError(f"unknown recipe {name_or_path!r}; {known}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    return {"name": path.stem, **table}
+
+
 def load_recipe(name_or_path: str, settings: list[str]) -> Recipe:
     """Read a recipe.
 
@@ -194,14 +232,4 @@ def load_recipe(name_or_path: str, settings: list[str]) -> Recipe:
     RecipeError
         If there is no such recipe, or it has an unknown key or a value of the wrong type.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{name_or_path}.toml"
-        if not path.exists():
-            known = nearest(name_or_path, recipe_names())
-            raise RecipeError(f"unknown recipe {name_or_path!r}; {known}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: {error}") from None
-    return recipe_from_dict(apply_settings({"name": path.stem, **table}, settings))
+    return recipe_from_dict(apply_settings(read_recipe(name_or_path), settings))

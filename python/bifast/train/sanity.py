@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bifast.errors import FormatError
 from bifast.format import FRONTEND_PAPER
 from bifast.format.checks import check_frontend
+from bifast.train.binarizers import BINARIZERS
+from bifast.train.data import TASKS
 from bifast.train.data.features import Split
 from bifast.train.data.task import Task
+from bifast.train.nets import NETS
 from bifast.train.nets.base import DEPTH_NAMES
+from bifast.train.objective import feature_weights
 from bifast.train.recipe import Recipe, RecipeError
+from bifast.train.registry import Registry
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise `RecipeError` if a value is out of range."""
+    """Raise `RecipeError` if a value is out of range, `ValueError` if a name is not known."""
+    names: list[tuple[Registry[Any], str]] = [
+        (TASKS, recipe.data.task),
+        (NETS, recipe.net.name),
+        (BINARIZERS, recipe.net.binarizer),
+        (BINARIZERS, recipe.distill.teacher_binarizer),
+    ]
+    for registry, name in names:
+        if name:
+            registry[name]
     o, d, n, f = recipe.optim, recipe.distill, recipe.net, recipe.frontend
     second = (FRONTEND_PAPER.sample_rate, FRONTEND_PAPER.window_samples)
     clip = (f.sample_rate, f.window_samples)
@@ -25,6 +41,10 @@ def check_recipe(recipe: Recipe) -> None:
             f"net.blocks: {n.blocks} can not be halved for {n.depths} depths",
         ),
         (n.slopes in ("layer", "channel"), f"net.slopes: expected layer or channel: {n.slopes!r}"),
+        (
+            n.statistics in ("depth", "shared"),
+            f"net.statistics: expected depth or shared: {n.statistics!r}",
+        ),
         (0 <= n.dropout < 1, f"net.dropout: expected 0 .. 1, got {n.dropout}"),
         (o.epochs >= 1, f"optim.epochs: expected at least 1, got {o.epochs}"),
         (o.batch >= 2, f"optim.batch: expected at least 2, got {o.batch}"),
@@ -36,9 +56,16 @@ def check_recipe(recipe: Recipe) -> None:
         ),
         (recipe.data.variants >= 1, f"data.variants: expected >= 1, got {recipe.data.variants}"),
         (0 <= d.logits <= 1, f"distill.logits: expected 0 .. 1, got {d.logits}"),
+        (0 <= d.in_place <= 1, f"distill.in_place: expected 0 .. 1, got {d.in_place}"),
+        (d.temperature > 0, f"distill.temperature: expected above 0, got {d.temperature}"),
+        (d.haar in ("patch", "time"), f"distill.haar: expected patch or time: {d.haar!r}"),
         (
-            bool(d.teacher) or not (d.logits or d.hed),
-            "distill.teacher: logits and hed need a teacher",
+            d.teacher_mode in ("eval", "train"),
+            f"distill.teacher_mode: expected eval or train: {d.teacher_mode!r}",
+        ),
+        (
+            bool(d.teacher) or not (d.logits or d.mse or feature_weights(d)),
+            "distill.teacher: distillation needs a teacher (all of [distill] but in_place)",
         ),
         (0 <= o.balance <= 1, f"optim.balance: expected 0 .. 1, got {o.balance}"),
         (clip == second, f"frontend: clips are {second[1]} samples at {second[0]} Hz, got {clip}"),

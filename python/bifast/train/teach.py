@@ -18,18 +18,33 @@ from bifast.train.watch import Watcher
 _BATCH = 256
 
 
-def freeze(teacher: KeywordNet) -> KeywordNet:
-    """Put a teacher in evaluation mode and stop its gradients; returns it."""
-    teacher.eval()
+def load_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> KeywordNet | None:
+    """Return the frozen teacher that a recipe wants, or None; see `load_finished`."""
+    distill = recipe.distill
+    if not distill.teacher:
+        return None
+    teacher = load_finished(distill.teacher, recipe, labels, out, distill.teacher_binarizer)
+    return freeze(teacher, training=distill.teacher_mode == "train")
+
+
+def freeze(teacher: KeywordNet, *, training: bool = False) -> KeywordNet:
+    """Stop a teacher's gradients and put it in evaluation mode; returns it.
+
+    In training mode, as in the papers' code, it drops values and normalises by the batch.
+    """
+    teacher.train(training)
     for parameter in teacher.parameters():
         parameter.requires_grad_(False)
     return teacher
 
 
-def load_finished(wanted: str, recipe: Recipe, labels: tuple[str, ...], out: Path) -> KeywordNet:
+def load_finished(
+    wanted: str, recipe: Recipe, labels: tuple[str, ...], out: Path, binarizer: str = ""
+) -> KeywordNet:
     """Find the net of the finished run called `wanted` beside the run folder `out`, or at a path.
 
-    It will see the features of `recipe` and its task's labels; `out` is the run folder.
+    It will see the features of `recipe` and its task's labels; `out` is the run folder. Its weights
+    run under `binarizer`, where that is not empty.
 
     Raises
     ------
@@ -40,7 +55,7 @@ def load_finished(wanted: str, recipe: Recipe, labels: tuple[str, ...], out: Pat
     """
     path = Path(wanted) if "/" in wanted else out.parent / wanted
     try:
-        net, trained, state = load_net(path)
+        net, trained, state = load_net(path, binarizer)
     except FileNotFoundError:
         raise FileNotFoundError(
             f"no net in {path}; train it first: bifast train {path.name} --out {path}"

@@ -22,10 +22,16 @@ class Binarizer(nn.Module):
         False if the layer stays in full precision and so can not be exported as a binary operation.
     n_planes
         Planes of bits that stand for an input: 1 for b1, 2 for b1 + s b2, with one scalar s.
+    unsupported
+        Why the engine can not run a layer of it as bits; empty where it can.
+    linear
+        Name of the binarizer for the linear layer of a stem where that differs; empty: the same.
     """
 
     binary: bool = True
     n_planes: int = 1
+    unsupported: str = ""
+    linear: str = ""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()

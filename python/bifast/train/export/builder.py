@@ -144,6 +144,8 @@ class Builder:
         if lowering is None:
             raise UnsupportedError(f"layer {name}: the engine has no operation for {type(layer)}")
         binary, planes = layer.binarizer.binary, layer.binarizer.n_planes
+        if layer.binarizer.unsupported:
+            raise UnsupportedError(f"layer {name}: {layer.binarizer.unsupported}")
         if (self.buffers[source].type != "f32") != binary:
             raise UnsupportedError(f"layer {name}: real weights and 1-bit inputs, or the reverse")
         if binary and self.buffers[source].type != BITS[planes]:

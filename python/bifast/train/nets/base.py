@@ -36,6 +36,9 @@ class NetSpec:
         Probability, in training.
     blocks
         Blocks of the full depth; each depth has half of those of the one before.
+    statistics
+        `depth`: batch norms that depths share keep statistics for each depth, averaged again under the
+        final weights; `shared`: one running average of all depths, as the paper's code.
     """
 
     name: str = "bifsmn"
@@ -44,6 +47,7 @@ class NetSpec:
     slopes: str = "channel"
     dropout: float = 0.0
     blocks: int = 8
+    statistics: str = "depth"
 
 
 class KeywordNet(nn.Module):

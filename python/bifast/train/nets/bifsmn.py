@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from bifast.train.binarizers import BINARIZERS
 from bifast.train.export import Builder
 from bifast.train.nets.base import DEPTH_NAMES, NETS, KeywordNet, NetSpec
 from bifast.train.nets.layer import Layer, Relu
@@ -36,6 +37,7 @@ class Block(nn.Module):
     def __init__(self, spec: NetSpec, *, teacher: bool) -> None:
         super().__init__()
         n, per_channel = spec.depths, spec.slopes == "channel"
+        sets = n if spec.statistics == "depth" else 1
 
         def slopes(channels: int, sets: int = 1) -> PositivePRelu:
             return PositivePRelu(channels if per_channel else 1, sets)
@@ -44,14 +46,14 @@ class Block(nn.Module):
             WIDTH,
             *TAPS,
             binarizer=spec.binarizer,
-            norm=DepthNorm(WIDTH, n, gain=RESIDUAL_GAIN),
+            norm=DepthNorm(WIDTH, sets, gain=RESIDUAL_GAIN),
             act=slopes(WIDTH),
         )
         self.expand = Dense(
             WIDTH,
             HIDDEN,
             binarizer=spec.binarizer,
-            norm=DepthNorm(HIDDEN, n),
+            norm=DepthNorm(HIDDEN, sets),
             act=Relu() if teacher else slopes(HIDDEN),
         )
         self.project = Dense(
@@ -108,7 +110,7 @@ class BiFsmn(KeywordNet):
             c2 * mels // 4,
             WIDTH,
             positions=mels // 4,
-            binarizer=spec.binarizer,
+            binarizer=BINARIZERS[spec.binarizer].linear or spec.binarizer,
             act=act(WIDTH),
         )
         self.blocks = nn.ModuleList([Block(spec, teacher=self.teacher) for _ in range(spec.blocks)])

@@ -22,7 +22,7 @@ class DepthNorm(nn.Module):
     channels
         C.
     n_depths
-        Number of depths.
+        Sets of statistics: one for each depth, or 1.
     private
         True gives each depth its own weight and bias.
     gain
@@ -53,12 +53,13 @@ class DepthNorm(nn.Module):
         Only for training: in evaluation the affine map is folded into the layer (`affine`).
         """
         which = depth if self.private else 0
-        self.count[depth] += 1
-        momentum = self.momentum if self.momentum is not None else 1.0 / float(self.count[depth])
+        row = self._row(depth)
+        self.count[row] += 1
+        momentum = self.momentum if self.momentum is not None else 1.0 / float(self.count[row])
         return functional.batch_norm(
             x,
-            self.mean[depth],
-            self.var[depth],
+            self.mean[row],
+            self.var[row],
             self.weight[which],
             self.bias[which],
             training=True,
@@ -67,16 +68,16 @@ class DepthNorm(nn.Module):
         )
 
     def affine(self, depth: int) -> tuple[Tensor, Tensor]:
-        """Return the running batch norm as (scale, shift), each [C], float64.
-
-        A layer that runs before the depths part has one set of statistics, for all of them.
-        """
-        depth = depth if self.mean.shape[0] > 1 else 0
-        which = depth if self.private else 0
-        deviation = (self.var[depth].double() + self.eps).sqrt()
+        """Return the running batch norm as (scale, shift), each [C], float64."""
+        which, row = depth if self.private else 0, self._row(depth)
+        deviation = (self.var[row].double() + self.eps).sqrt()
         scale = self.weight[which].detach().double() / deviation
-        shift = self.bias[which].detach().double() - self.mean[depth].double() * scale
+        shift = self.bias[which].detach().double() - self.mean[row].double() * scale
         return scale, shift
+
+    def _row(self, depth: int) -> int:
+        """Find the statistics of a depth: one set serves all where the depths have not parted yet."""
+        return depth if self.mean.shape[0] > 1 else 0
 
 
 class _PRelu(torch.autograd.Function):

@@ -1,0 +1,160 @@
+"""What one finished run came to: accuracy by the engine where it can run the net, bytes, time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+
+from bifast.errors import UnsupportedError
+from bifast.model import Model
+from bifast.train.build import load_net
+from bifast.train.data import TASKS, DataFolder
+from bifast.train.data.features import load_split
+from bifast.train.export.model import export_model
+from bifast.train.export.parity import check_parity
+from bifast.train.measure import measure
+from bifast.train.nets import KeywordNet
+from bifast.train.nets.layer import Layer
+from bifast.train.run import write_json
+from bifast.train.watch import Watcher
+
+ENGINE, PYTORCH = "engine", "PyTorch"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run.
+
+    Attributes
+    ----------
+    row, seed
+        Which.
+    error
+        Why there is nothing else; empty for a run that ended well.
+    measured_by
+        `engine` or `PyTorch`.
+    refused
+        Why not by the engine: the layer and the reason.
+    accuracy
+        {depth: percent right} on the test split.
+    milliseconds
+        {depth: ms a clip by the engine, waveform to scores}; empty if it did not run.
+    size
+        Bytes of the model file; of a net that can not be exported, one bit for each weight that is
+        one and four bytes for every other parameter.
+    one_bit
+        Percent of the weights that are one bit: counted from their values.
+    seconds, cpu_seconds, epochs
+        Training: by the clock, of the processor, passes.
+    """
+
+    row: str
+    seed: int
+    error: str = ""
+    measured_by: str = ""
+    refused: str = ""
+    accuracy: dict[str, float] = field(default_factory=dict)
+    milliseconds: dict[str, float] = field(default_factory=dict)
+    size: int = 0
+    one_bit: float = 0.0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    epochs: int = 0
+
+    def save(self, run: Path) -> None:
+        """Write `outcome.json` into the run folder."""
+        run.mkdir(parents=True, exist_ok=True)
+        write_json(run / "outcome.json", asdict(self))
+
+    @classmethod
+    def load(cls, run: Path) -> Outcome | None:
+        """Read the outcome of a run folder; None if there is none that can be read."""
+        try:
+            return cls(**json.loads((run / "outcome.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+@torch.no_grad()
+def one_bit_weights(net: KeywordNet) -> tuple[int, int]:
+    """Count the weights that are one bit, and all.
+
+    A layer's weights are, if in each output channel all have one size and none is zero.
+    """
+    bits = total = 0
+    for _, layer, _, _ in net.layer_table():
+        total += layer.weight.numel()
+        bits += layer.weight.numel() if _is_one_bit(layer) else 0
+    return bits, total
+
+
+def _is_one_bit(layer: Layer) -> bool:
+    levels, _ = layer.binarizer.weight(layer.weight)
+    sizes = levels.abs().flatten(1)
+    least = sizes.amin(1)
+    return bool((least > 0).all() and torch.equal(least, sizes.amax(1)))
+
+
+def measure_run(
+    run: Path, row: str, seed: int, data: Path, cache: Path, watcher: Watcher
+) -> Outcome:
+    """Measure a finished run on the test split of its task.
+
+    Parameters
+    ----------
+    run
+        Run folder with `final.pt` and `result.json`.
+    row, seed
+        For the outcome.
+    data, cache
+        Data folder and cached features, which training used.
+    watcher
+        Told about progress.
+
+    Returns
+    -------
+    Outcome
+        By the engine, from the waveforms, after a check against PyTorch; by PyTorch, from
+        `result.json`, if the engine refuses the net.
+
+    Raises
+    ------
+    ParityError
+        If the engine computes something else than PyTorch.
+    """
+    net, recipe, state = load_net(run)
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    bits, total = one_bit_weights(net)
+    told = {
+        "one_bit": round(100 * bits / total, 2),
+        "epochs": result["epochs"],
+        "seconds": result["seconds"],
+        "cpu_seconds": result["cpu_seconds"],
+    }
+    folder = DataFolder(data)
+    task = TASKS[recipe.data.task].for_labels(tuple(state["labels"]))
+    try:
+        file = export_model(net, tuple(state["labels"]), recipe.frontend, {"name": row})
+        model = Model.load(file.to_bytes())
+    except UnsupportedError as error:
+        parameters = sum(p.numel() for p in net.parameters())
+        told |= {
+            "measured_by": PYTORCH,
+            "refused": str(error),
+            "accuracy": {d: round(100 * v, 3) for d, v in result["testing"].items()},
+            "size": -(-bits // 8) + 4 * (parameters - bits),
+        }
+        return Outcome(row, seed, **told)
+    split = load_split(folder, task, "testing", recipe.data, recipe.frontend, cache, watcher.track)
+    watcher.say(str(check_parity(net, model, split.features[:, 0])))
+    measured = measure(model, task, folder, "testing", watcher.track)
+    told |= {
+        "measured_by": ENGINE,
+        "accuracy": {d: round(100 * r.accuracy, 3) for d, r in measured.reports.items()},
+        "milliseconds": {d: round(ms, 4) for d, ms in measured.milliseconds.items()},
+        "size": len(file.to_bytes()),
+    }
+    return Outcome(row, seed, **told)
