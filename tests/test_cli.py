@@ -287,6 +287,20 @@ def test_inspect_of_a_broken_file_is_exit_code_2(
     assert "broken.bifast" in capsys.readouterr().err
 
 
+def test_bench_times_every_depth_on_every_instruction_set(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["bench", "--json", "--seconds", "0"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    depths = bifast.Model.load(bifast.DEFAULT_MODEL).depths
+    whats = ["front-end", *(f"{what} {d}" for d in depths for what in ("net", "clip"))]
+    assert [(row["isa"], row["what"]) for row in report["rows"]] == [
+        (isa, what) for isa in bifast.isas() for what in whats
+    ]
+    assert all(0 < row["least_us"] <= row["median_us"] for row in report["rows"])
+    assert report["cpu"]
+
+
 def test_doctor_passes_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["doctor"]) == 0
     out = capsys.readouterr().out

@@ -9,9 +9,21 @@ import sys
 from collections.abc import Sequence
 
 import bifast
-from bifast.cli import compare, demo, doctor, evaluate, export, info, inspect, listen, run, train
+from bifast.cli import (
+    bench,
+    compare,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    info,
+    inspect,
+    listen,
+    run,
+    train,
+)
 
-COMMANDS = (run, listen, demo, info, inspect, doctor, train, compare, export, evaluate)
+COMMANDS = (run, listen, demo, info, inspect, doctor, bench, train, compare, export, evaluate)
 
 _EPILOG = """\
 examples:
