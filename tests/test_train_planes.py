@@ -252,6 +252,31 @@ def test_worth_of_the_second_plane_follows_the_batches_and_stays_in_evaluation()
     assert binarizer.plane_scale().item() == before > 0
 
 
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_steps_over_all_depths_move_what_the_depths_share(spec: NetSpec) -> None:
+    net = build(spec).train()
+    optimizer = make_optimizer(net, Optim())
+    before = {name: p.detach().clone() for name, p in net.named_parameters()}
+    labels = torch.arange(8) % 12
+    for _ in range(2):
+        stream = net.features(features(8))
+        losses = [
+            torch.nn.functional.cross_entropy(net.backbone(stream, d)[0], labels)
+            for d in range(len(net.depths))
+        ]
+        optimizer.zero_grad()
+        torch.stack(losses).sum().backward()
+        optimizer.step()
+        net.project()
+    assert all(p.isfinite().all() for p in net.parameters())
+    # Batch norm and slopes of a block are private to a depth that may not run it.
+    shared = {
+        n: p for n, p in net.named_parameters() if ".project.norm." not in n and ".act." not in n
+    }
+    assert any(".binarizer." in n for n in shared) == ("bifsmnv2" in spec.binarizer)
+    assert not [n for n, p in shared.items() if torch.equal(before[n], p)]
+
+
 def test_training_and_evaluation_multiply_the_same_values() -> None:
     layer = build(SPECS["v2"]).blocks[0].expand.eval()
     x = torch.randn(6, 8, 128)

@@ -70,7 +70,8 @@ class BiFsmnV2(Binarizer):
     def activation(self, x: Tensor) -> Tensor:
         """Return b1 + s b2; in training s follows the batches."""
         first, second = self.signs(x)
-        return first + self.residual_mean * second
+        # A copy: the mean moves again at the next depth, before the gradient comes back.
+        return first + self.residual_mean.clone() * second
 
     def signs(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return b1 and b2."""
