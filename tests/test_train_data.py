@@ -23,6 +23,8 @@ from bifast.train.data.features import load_split, task_examples
 from bifast.train.data.spec import DataSpec
 from bifast.train.data.task import Example, Task, load_wave
 from bifast.train.data.word_folders import which_set
+from bifast.train.recipe import RecipeError, load_recipe
+from bifast.train.sanity import check_recipe
 
 SPLITS = ("training", "validation", "testing")
 COMMANDS = TASKS["words20"].labels[:10]
@@ -336,3 +338,20 @@ def test_few_recordings_are_filled_with_synthetic_ones(full: Path) -> None:
     assert "on" not in {e.group for e in examples}
     assert "on" not in {e.group for e in task_examples(task, folder, "validation", spec)}
     assert "on" in {e.group for e in task_examples(task, folder, "testing", spec)}
+    with pytest.raises(ValueError, match=r"synthetic_only: onn.*did you mean 'on'"):
+        task_examples(task, folder, "training", DataSpec(synthetic_only=("onn",)))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("data.variants=0", "data.variants: expected >= 1"),
+        ("data.augment.snr=1.5", r"data.augment.snr: expected 0 .. 1, got 1.5"),
+        ("data.augment.snr_min=30", "snr_min: 30.0 is above snr_max 20.0"),
+        ("data.augment.shift_max=99999", "shift_max: expected 0 .. 16000 samples"),
+        ("data.masks.mel=-1", "data.masks.mel: expected 0 or more"),
+    ],
+)
+def test_values_out_of_range_are_explained(setting: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_recipe(load_recipe("folder", [setting]))

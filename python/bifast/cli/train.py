@@ -14,6 +14,8 @@ examples:
   bifast train --list                                   the recipes
   bifast train commands8-teacher --data DIR             teacher first
   bifast train commands8 --data DIR --set optim.epochs=5
+  bifast train folder --data DIR                        words of your own: DIR/word/*.wav
+  bifast train sc11 --set data.task=words35 --data DIR  Speech Commands as downloaded
   bifast train my-recipe.toml --out runs/mine           a recipe of your own
 
 A run that was stopped goes on where it was when the same command is given again.
@@ -34,7 +36,11 @@ def register(commands: options.Subparsers) -> None:
         metavar="KEY=VALUE",
         help="change a value of the recipe, e.g. optim.epochs=3; may be repeated",
     )
-    parser.add_argument("--data", metavar="DIR", help="data folder (default: BIFAST_DATA)")
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="data folder: one folder of sounds a word, or an index.csv (default: BIFAST_DATA)",
+    )
     parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/NAME)")
     parser.add_argument(
         "--cache", metavar="DIR", default=".cache/bifast", help="features (default: %(default)s)"

@@ -32,7 +32,7 @@ class Measured:
     clips
         Number of clips.
     broken
-        Names of clips that could not be decoded.
+        Clips that were left out, each with its reason.
     """
 
     reports: dict[str, Report] = field(default_factory=dict)
@@ -84,7 +84,7 @@ def measure(model: Model, task: Task, folder: DataFolder, split: str, track: Tra
     if not kept:
         reasons = "; ".join(folder.broken[before : before + 3])
         raise ValueError(f"{split} split: none of {len(examples)} clips can be decoded; {reasons}")
-    out = Measured(clips=len(kept), broken=folder.broken[before:])
+    out = Measured(clips=len(kept), broken=folder.skipped + folder.broken[before:])
     labels = np.array([e.label for e in kept])
     groups = [e.group for e in kept]
     for depth in model.depths:

@@ -12,6 +12,7 @@ from bifast.format.checks import check_frontend
 from bifast.train.binarizers import BINARIZERS
 from bifast.train.data import TASKS
 from bifast.train.data.features import Split
+from bifast.train.data.spec import data_rules
 from bifast.train.data.task import Task
 from bifast.train.nets import NETS
 from bifast.train.nets.base import DEPTH_NAMES
@@ -54,7 +55,6 @@ def check_recipe(recipe: Recipe) -> None:
             len(o.depth_weights) >= n.depths,
             f"optim.depth_weights: {len(o.depth_weights)} weights for {n.depths} depths",
         ),
-        (recipe.data.variants >= 1, f"data.variants: expected >= 1, got {recipe.data.variants}"),
         (0 <= d.logits <= 1, f"distill.logits: expected 0 .. 1, got {d.logits}"),
         (0 <= d.in_place <= 1, f"distill.in_place: expected 0 .. 1, got {d.in_place}"),
         (d.temperature > 0, f"distill.temperature: expected above 0, got {d.temperature}"),
@@ -69,6 +69,7 @@ def check_recipe(recipe: Recipe) -> None:
         ),
         (0 <= o.balance <= 1, f"optim.balance: expected 0 .. 1, got {o.balance}"),
         (clip == second, f"frontend: clips are {second[1]} samples at {second[0]} Hz, got {clip}"),
+        *data_rules(recipe.data),
     ]
     for fine, message in rules:
         if not fine:

@@ -25,6 +25,7 @@ from bifast.train.data.sounds import find_sounds
 from bifast.train.data.spec import DataSpec
 from bifast.train.data.synth import Synthesizer
 from bifast.train.data.task import Example, Task, load_wave
+from bifast.train.registry import nearest
 
 # Part of the cache key: raise it when the meaning of an example or an augmentation changes.
 CACHE_VERSION = 2
@@ -62,8 +63,17 @@ def frontend_of(params: FrontendParams) -> Callable[[NDArray[np.float32]], NDArr
 
 
 def task_examples(task: Task, folder: DataFolder, split: str, spec: DataSpec) -> list[Example]:
-    """Return the examples of a split: those of the task, with the synthetic words of the recipe."""
+    """Return the examples of a split: those of the task, with the synthetic words of the recipe.
+
+    `ValueError` if `synthetic_only` names a word that the task does not let speak.
+    """
     examples = task.examples(folder, split)
+    strangers = [w for w in spec.synthetic_only if w not in task.spoken()]
+    if strangers:
+        raise ValueError(
+            f"data.synthetic_only: {', '.join(strangers)}: no words that task {task.name} lets speak; "
+            f"{nearest(strangers[0], list(task.spoken()))}"
+        )
     if split in ("training", "validation"):
         examples = [e for e in examples if e.group not in spec.synthetic_only]
     if split != "training":

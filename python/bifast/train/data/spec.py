@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from bifast.train.data.augment import Augment
+from bifast.train.data.clip import RATE
 from bifast.train.data.masks import Masks
 
 
@@ -49,3 +50,39 @@ class DataSpec:
     seed: int = 0
     augment: Augment = dataclasses.field(default_factory=Augment)
     masks: Masks = dataclasses.field(default_factory=Masks)
+
+
+def data_rules(spec: DataSpec) -> list[tuple[bool, str]]:
+    """Return what must hold of the values, each with what to say if it does not."""
+    a, m = spec.augment, spec.masks
+    chances = ("noise", "snr", "room", "gain", "speed", "pitch", "shift", "context")
+    sizes = [
+        ("synthetic", spec.synthetic),
+        ("synthetic_commands", spec.synthetic_commands),
+        ("synthetic_fill", spec.synthetic_fill),
+        ("augment.context_max", a.context_max),
+        ("masks.time", m.time),
+        ("masks.time_max", m.time_max),
+        ("masks.mel", m.mel),
+        ("masks.mel_max", m.mel_max),
+    ]
+    return [
+        (spec.variants >= 1, f"data.variants: expected >= 1, got {spec.variants}"),
+        *((v >= 0, f"data.{name}: expected 0 or more, got {v}") for name, v in sizes),
+        *(
+            (0 <= getattr(a, c) <= 1, f"data.augment.{c}: expected 0 .. 1, got {getattr(a, c)}")
+            for c in chances
+        ),
+        (0 <= a.noise_max <= 1, f"data.augment.noise_max: expected 0 .. 1, got {a.noise_max}"),
+        (0 <= a.speed_max < 1, f"data.augment.speed_max: expected 0 .. 1, got {a.speed_max}"),
+        (0 <= a.pitch_max <= 12, f"data.augment.pitch_max: expected 0 .. 12, got {a.pitch_max}"),
+        (
+            0 <= a.shift_max <= RATE,
+            f"data.augment.shift_max: expected 0 .. {RATE} samples, got {a.shift_max}",
+        ),
+        (a.snr_min <= a.snr_max, f"data.augment.snr_min: {a.snr_min} is above snr_max {a.snr_max}"),
+        (
+            a.gain_min <= a.gain_max,
+            f"data.augment.gain_min: {a.gain_min} is above gain_max {a.gain_max}",
+        ),
+    ]
