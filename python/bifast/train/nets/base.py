@@ -28,6 +28,8 @@ class NetSpec:
         Name in `NETS`.
     binarizer
         Name in `BINARIZERS`, for all layers but the first and the last.
+    stem_binarizer
+        The same for the binary layers before the first block; empty: as the others.
     depths
         1 .. 4: full, half, quarter, eighth.
     slopes
@@ -43,6 +45,7 @@ class NetSpec:
 
     name: str = "bifsmn"
     binarizer: str = "bifsmn"
+    stem_binarizer: str = ""
     depths: int = 4
     slopes: str = "channel"
     dropout: float = 0.0

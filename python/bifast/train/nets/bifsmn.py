@@ -102,15 +102,14 @@ class BiFsmn(KeywordNet):
             return Relu() if self.teacher else PositivePRelu(channels if per_channel else 1)
 
         c1, c2 = STEM
+        stem = spec.stem_binarizer or spec.binarizer
         self.conv1 = Conv2d(1, c1, 5, 2, binarizer="full", norm=DepthNorm(c1, 1), act=act(c1))
-        self.conv2 = Conv2d(
-            c1, c2, 5, 2, binarizer=spec.binarizer, norm=DepthNorm(c2, 1), act=act(c2)
-        )
+        self.conv2 = Conv2d(c1, c2, 5, 2, binarizer=stem, norm=DepthNorm(c2, 1), act=act(c2))
         self.fc1 = Dense(
             c2 * mels // 4,
             WIDTH,
             positions=mels // 4,
-            binarizer=BINARIZERS[spec.binarizer].linear or spec.binarizer,
+            binarizer=BINARIZERS[stem].linear or stem,
             act=act(WIDTH),
         )
         self.blocks = nn.ModuleList([Block(spec, teacher=self.teacher) for _ in range(spec.blocks)])
