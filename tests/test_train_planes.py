@@ -274,7 +274,9 @@ def test_steps_over_all_depths_move_what_the_depths_share(spec: NetSpec) -> None
     shared = {
         n: p for n, p in net.named_parameters() if ".project.norm." not in n and ".act." not in n
     }
-    assert any(".binarizer." in n for n in shared) == ("bifsmnv2" in spec.binarizer)
+    assert any(".binarizer." in n for n in shared) == (
+        "bifsmnv2" in (spec.binarizer, spec.stem_binarizer)
+    )
     assert not [n for n, p in shared.items() if torch.equal(before[n], p)]
 
 
