@@ -126,6 +126,6 @@ class OnnxNet:
 
     def __call__(self, features: Array) -> Array:
         """[time, mel] or [time, mel, channels] -> [classes]; the result is overwritten next time."""
-        self.input[0] = features.reshape(*self.input.shape[2:], -1).transpose(2, 0, 1)
+        self.input[0] = features.reshape(self.input.shape[1:])
         self.session.run_with_iobinding(self.binding)
         return self.logits[0]

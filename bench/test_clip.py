@@ -6,11 +6,12 @@ import conftest
 import numpy as np
 import peers
 import pytest
-from onnx_twin import to_onnx
+from float_twin import float_twin
 
 import bifast
 from bifast import _core
 from bifast.format import ModelFile
+from bifast.onnx_graph import to_onnx
 
 DEPTHS = ModelFile.from_bytes(conftest.shipped_model()).depths
 
@@ -25,11 +26,11 @@ def twin(model_file, features, depth):
     """The float twin, once the binary graph of the same translation agrees with the engine."""
     index = model_file.depths.index(depth)
     classes = len(model_file.labels)
-    binary = peers.OnnxNet(to_onnx(model_file, index, binary=True), classes)
+    binary = peers.OnnxNet(to_onnx(model_file, index, batch=1), classes)
     engine = bifast.Model.load(bifast.DEFAULT_MODEL).run_features(features, depth=depth)
     # The graph's float sums run in another order than the engine's.
     np.testing.assert_allclose(binary(features), engine.reshape(-1), rtol=1e-3, atol=1e-2)
-    graph = to_onnx(model_file, index, binary=False)
+    graph = to_onnx(float_twin(model_file), index, batch=1)
     fast = peers.OnnxNet(graph, classes)
     plain = peers.OnnxNet(graph, classes, optimise=False)
     np.testing.assert_allclose(fast(features), plain(features), rtol=1e-3, atol=1e-3)

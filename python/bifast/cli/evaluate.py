@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bifast
+from bifast.atomic import write_atomic
 from bifast.cli import options
 from bifast.cli.table import format_table
 
@@ -118,8 +119,6 @@ def _plot(confusion: NDArray[Any], labels: tuple[str, ...], title: str, path: st
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
-
-    from bifast.train.checkpoint import write_atomic
 
     shares = confusion / confusion.sum(1, keepdims=True).clip(min=1)
     figure, axes = pyplot.subplots(figsize=(7, 6))

@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the layers, the totals and the card."""
     model = bifast.Model.load(args.model)
     file = ModelFile.from_bytes(model.to_bytes())
-    layers = [describe_layer(file, index) for index in range(len(file.ops))]
+    layers = describe_layers(file)
     totals = summarise(file, model)
     if args.json:
         report = {
@@ -79,13 +79,18 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(report))
         return 0
-    print(_layer_table(layers, file.depths))
+    print(layer_table(file))
     print()
     for line in _total_lines(file, layers, totals):
         print(line)
     print("\ncard:")
     print(json.dumps(file.card, indent=2, ensure_ascii=False))
     return 0
+
+
+def describe_layers(file: ModelFile) -> list[Layer]:
+    """Collect what is shown of every layer."""
+    return [describe_layer(file, index) for index in range(len(file.ops))]
 
 
 def describe_layer(file: ModelFile, index: int) -> Layer:
@@ -163,8 +168,8 @@ def _stage(file: ModelFile, op: Op) -> str:
     return f"{', '.join(parts) or 'as it is'} -> {', '.join(outputs)}"
 
 
-def _layer_table(layers: list[Layer], depths: tuple[str, ...]) -> str:
-    """Lay out the layers."""
+def layer_table(file: ModelFile) -> str:
+    """Lay out the layers of a model: name, shapes, type and size of the weights, whether 1-bit."""
     header = ("layer", "kind", "output", "weights", "type", "values", "1-bit", "bytes", "tables",
               "stage", "depths")  # fmt: skip
     rows = [
@@ -179,9 +184,9 @@ def _layer_table(layers: list[Layer], depths: tuple[str, ...]) -> str:
             "shared" if layer.shares_weights else f"{layer.weight_bytes:,}",
             f"{layer.table_bytes:,}",
             layer.stage,
-            "all" if layer.depths == depths else ",".join(layer.depths),
+            "all" if layer.depths == file.depths else ",".join(layer.depths),
         )
-        for layer in layers
+        for layer in describe_layers(file)
     ]
     return format_table(header, rows, "llrrlrlrrll")
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bifast.atomic import write_atomic
 from bifast.format.reader import decode
 from bifast.format.records import (
     FRONTEND_PAPER,
@@ -51,14 +50,4 @@ class ModelFile(Contents):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the file beside its place and rename it, so no reader sees half of it."""
         data = self.to_bytes()
-        target = Path(path)
-        handle, beside = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-            Path(beside).chmod(0o644)
-            Path(beside).replace(target)
-        except BaseException:
-            with suppress(OSError):
-                Path(beside).unlink()
-            raise
+        write_atomic(Path(path), lambda beside: beside.write_bytes(data))

@@ -1,30 +1,18 @@
-"""Checkpoints and other files of a run folder, each written beside its place and renamed."""
+"""Checkpoints of a run folder."""
 
 from __future__ import annotations
 
-import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bifast.atomic import write_atomic
+
 
 class CheckpointError(ValueError):
     """A checkpoint that can not be used: says why."""
-
-
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, bring it to the disk and rename it over `path`."""
-    beside = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
-        write(beside)
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:

@@ -13,18 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from bifast.train.checkpoint import write_atomic
+from bifast.atomic import write_atomic
 from bifast.train.recipe import Recipe
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as readable JSON, atomically."""
     text = json.dumps(value, indent=2, default=list) + "\n"
-    write_atomic(path, lambda beside: _write_text(beside, text))
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
 def write_config(out: Path, recipe: Recipe, counts: dict[str, int]) -> None:

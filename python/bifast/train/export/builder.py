@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bifast.errors import UnsupportedError
 from bifast.format import Buffer, Op, Tensor
+from bifast.format.layout import OP_KINDS
 from bifast.train.export.tables import Affine, threshold_table
 
 Pair = tuple[int, int]
@@ -58,8 +59,16 @@ def exports(layer_type: type[Any]) -> Callable[[F], F]:
 
 @dataclass
 class Builder:
-    """Collects buffers, tensors and operations; equal tensors are stored once."""
+    """Collects buffers, tensors and operations; equal tensors are stored once.
 
+    Attributes
+    ----------
+    real
+        Take a net whose weights are all real, and keep everything in float32: for a graph of operations
+        (`bifast.onnx_graph`), not for the engine.
+    """
+
+    real: bool = False
     buffers: list[Buffer] = field(default_factory=list)
     tensors: list[Tensor] = field(default_factory=list)
     ops: list[Op] = field(default_factory=list)
@@ -67,7 +76,7 @@ class Builder:
 
     def buffer(self, kind: str, height: int, width: int, channels: int) -> int:
         """Add an activation and return its index."""
-        self.buffers.append(Buffer(kind, height, width, channels))
+        self.buffers.append(Buffer("f32" if self.real else kind, height, width, channels))
         return len(self.buffers) - 1
 
     def bits(self, height: int, width: int, channels: int, reader: Any) -> int:
@@ -154,6 +163,10 @@ class Builder:
             lowered = lowering(layer, self.buffers[source])
         except UnsupportedError as error:
             raise UnsupportedError(f"layer {name}: {error}") from None
+        if not self.real and lowered.code not in OP_KINDS:
+            raise UnsupportedError(
+                f"layer {name}: the engine has no {lowered.code} of real weights"
+            )
         return Op(
             name=name,
             code=lowered.code,
@@ -170,7 +183,7 @@ class Builder:
     def _weights(self, name: str, lowered: Lowered) -> int | None:
         if lowered.weights is None:
             return None
-        dtype = "bits" if lowered.code.startswith("binary") else "f16"
+        dtype = "bits" if lowered.code.startswith("binary") else "f32" if self.real else "f16"
         if dtype == "f16" and not np.array_equal(
             lowered.weights.astype(np.float16), lowered.weights
         ):

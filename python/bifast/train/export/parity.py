@@ -61,6 +61,12 @@ class Parity:
         return told
 
 
+def random_features(net: KeywordNet, count: int = 64) -> NDArray[np.float32]:
+    """Return [count, T, M] numbers in the range of log-mel features, always the same."""
+    shape = (count, net.frames, net.mels)
+    return np.random.default_rng(0).normal(-40, 15, shape).astype(np.float32)
+
+
 def check_parity(net: KeywordNet, model: Model, features: NDArray[np.float32]) -> Parity:
     """Compare a net and its model file.
 

@@ -13,11 +13,15 @@ from bifast.train.nets.norm import DepthNorm, PositivePRelu
 
 
 class Relu(nn.Module):
-    """ReLU with the signature of `PositivePRelu`; for teachers, the engine has no such stage."""
+    """ReLU with the signature of `PositivePRelu`; for teachers."""
 
     def forward(self, x: Tensor, depth: int) -> Tensor:
         """Apply to any shape; `depth` is not used."""
         return functional.relu(x)
+
+    def slopes(self, depth: int) -> Tensor:
+        """Return the slope of the PReLU that it equals, shape [1]."""
+        return torch.zeros(1)
 
 
 class Layer(nn.Module):

@@ -134,11 +134,9 @@ class Memory(Layer):
 
 @exports(Memory)
 def _lower_memory(layer: Memory, source: Buffer) -> Lowered:
-    if not layer.binarizer.binary:
-        raise UnsupportedError("the engine has no depthwise filter with real weights")
     taps = layer.weight.shape[1]
     return Lowered(
-        code="binary_memory",
+        code="binary_memory" if layer.binarizer.binary else "memory",
         weights=_levels(layer).T,
         kernel=(taps, 1),
         pad=(layer.left, 0),

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 def _spans(taps: int, left: int, time: int) -> list[tuple[int, slice, slice]]:
@@ -62,5 +63,9 @@ def depthwise_time(x: Tensor, w: Tensor, left: int) -> Tensor:
     Tensor
         [B, T, C]. A tap outside 0 .. T-1 adds nothing.
     """
+    if torch.onnx.is_in_onnx_export():
+        # The tracer loses what is added in place.
+        padded = functional.pad(x.transpose(1, 2), (left, w.shape[0] - 1 - left))
+        return functional.conv1d(padded, w.t()[:, None], groups=w.shape[1]).transpose(1, 2)
     out: Tensor = _DepthwiseTime.apply(x, w, left)
     return out
