@@ -40,11 +40,11 @@ def float_twin(model: ModelFile) -> FloatTwin:
             # A real convolution has an output channel per column, a binary one per row.
             real = array.T if op.code == "binary_conv2d" else array
             op = replace(op, code=op.code.removeprefix("binary_"), weights=added(real))
-        if op.threshold is not None:
+        if op.flip is not None:
             channels = model.tensors[op.threshold].array.shape[1]
             op = replace(
-                op, threshold=None, flip=None, scale=added(np.ones((1, channels))),
+                op, flip=None, scale=added(np.ones((1, channels))),
                 shift=added(np.zeros((1, channels))), slope=added(np.zeros((1, 1))),
             )  # fmt: skip
-        twin.ops.append(op)
+        twin.ops.append(replace(op, threshold=None))
     return twin

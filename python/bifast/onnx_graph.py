@@ -67,27 +67,48 @@ class _Translator:
         self.net = net
         self.graph = _Graph()
         # Where signs are read, the affine map has to round as the engine does: apart from the product.
-        self.binary = any(buffer.type == "bits" for buffer in net.buffers)
+        self.binary = any(buffer.type != "f32" for buffer in net.buffers)
         height, width, channels = net.buffers[0].shape
         shape = self.graph.constant([0, height, width, channels], np.int64)
         clips = self.graph.add("Reshape", "features", shape)
-        # Buffer -> the value it holds.
-        self.values = {0: self.graph.add("Transpose", clips, perm=[0, 3, 1, 2])}
+        # Buffer -> the value it holds, or the two planes of it.
+        self.values = {0: (self.graph.add("Transpose", clips, perm=[0, 3, 1, 2]),)}
 
     def translate(self, op: Op) -> None:
         """Add one operation."""
-        name = self.values[op.input]
+        planes = self.values[op.input]
         if op.code == "average_pool":
-            name = self.graph.add("GlobalAveragePool", name)
-        elif op.code != "elementwise":
-            name = self.convolution(op, name)
-        name = self.affine(op, name) if op.flip is None else self.threshold(op, name)
+            name = self.graph.add("GlobalAveragePool", planes[0])
+        elif op.code == "elementwise":
+            name = planes[0]
+        else:
+            name = self.convolution(op, planes[0])
+            if len(planes) > 1:
+                second = self.convolution(op, planes[1])
+                worth = self.graph.constant(np.float32(op.plane_scale))
+                name = self.graph.add("Add", name, self.graph.add("Mul", worth, second))
+        if op.flip is not None:
+            bits = (self.threshold(op, name),)
+        else:
+            name = self.affine(op, name)
+            bits = self.signs(op, name) if self.binary and op.out_bits is not None else (name,)
         if op.out_f32 is not None:
-            self.values[op.out_f32] = name
+            self.values[op.out_f32] = (name,)
         if op.out_bits is not None:
-            bits = self.binary and op.flip is None
-            zero = self.graph.constant(0.0) if bits else ""
-            self.values[op.out_bits] = self.graph.sign(name, zero) if bits else name
+            self.values[op.out_bits] = bits
+
+    def signs(self, op: Op, name: str) -> tuple[str, ...]:
+        """Add the signs of a value: one plane, or a second one of what the first leaves over."""
+        assert op.out_bits is not None
+        two = self.net.buffers[op.out_bits].type == "bits2"
+        limits: list[Any] = [0.0, 0.0]
+        if op.threshold is not None:
+            limits = [self.column(row) for row in self.tensor(op.threshold)]
+        first = self.graph.sign(name, self.graph.constant(limits[0]))
+        if not two:
+            return (first,)
+        rest = self.graph.add("Sub", name, first)
+        return first, self.graph.sign(rest, self.graph.constant(limits[1]))
 
     def convolution(self, op: Op, name: str) -> str:
         """Add the product, with scale and shift folded into it where nothing is 1-bit."""
@@ -102,6 +123,10 @@ class _Translator:
                 self.graph.constant(shift.reshape(-1)),
             ]
         size = self.net.buffers[op.input].shape
+        memory = op.code.endswith("memory")
+        if memory and len(weights) > size[2]:
+            # Output channel c reads input channel c modulo their number.
+            inputs[0] = self.graph.add("Concat", *[name] * (len(weights) // size[2]), axis=1)
         written = op.out_f32 if op.out_f32 is not None else op.out_bits
         assert written is not None
         out = self.net.buffers[written].shape
@@ -113,7 +138,7 @@ class _Translator:
         return self.graph.add(
             "Conv", *inputs, kernel_shape=list(op.kernel), strides=list(op.stride),
             dilations=list(op.dilation), pads=[*op.pad, *after],
-            group=size[2] if op.code.endswith("memory") else 1,
+            group=len(weights) if memory else 1,
         )  # fmt: skip
 
     def weights(self, op: Op) -> Array:
@@ -151,7 +176,7 @@ class _Translator:
             else:
                 name = self.graph.add("Relu", name)
         if op.residual is not None:
-            name = self.graph.add("Add", name, self.values[op.residual])
+            name = self.graph.add("Add", name, *self.values[op.residual])
         return name
 
     def tensor(self, index: int | None) -> Array:
@@ -195,7 +220,7 @@ def to_onnx(net: Wired, depth: int, *, batch: int | None = None) -> bytes:
             translator.translate(op)
     graph = translator.graph
     last = len(net.buffers) - 1
-    graph.nodes.append(helper.make_node("Flatten", [translator.values[last]], ["logits"]))
+    graph.nodes.append(helper.make_node("Flatten", [*translator.values[last]], ["logits"]))
     height, width, channels = net.buffers[0].shape
     clips = "batch" if batch is None else batch
     shape = [clips, height, width] if channels == 1 else [clips, height, width, channels]
