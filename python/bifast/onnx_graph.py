@@ -72,7 +72,9 @@ class _Translator:
         shape = self.graph.constant([0, height, width, channels], np.int64)
         clips = self.graph.add("Reshape", "features", shape)
         # Buffer -> the value it holds, or the two planes of it.
-        self.values = {0: (self.graph.add("Transpose", clips, perm=[0, 3, 1, 2]),)}
+        self.values: dict[int, tuple[str, ...]] = {
+            0: (self.graph.add("Transpose", clips, perm=[0, 3, 1, 2]),)
+        }
 
     def translate(self, op: Op) -> None:
         """Add one operation."""
@@ -87,6 +89,7 @@ class _Translator:
                 second = self.convolution(op, planes[1])
                 worth = self.graph.constant(np.float32(op.plane_scale))
                 name = self.graph.add("Add", name, self.graph.add("Mul", worth, second))
+        bits: tuple[str, ...]
         if op.flip is not None:
             bits = (self.threshold(op, name),)
         else:
