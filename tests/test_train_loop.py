@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +24,17 @@ pytest.importorskip("matplotlib", reason="the extra `train` is not installed")
 
 from train_folder import make_folder
 
-from bifast.train.batches import epoch_order
+from bifast.errors import UnsupportedError
+from bifast.train import loop
+from bifast.train.average import Average
+from bifast.train.batches import Batch, epoch_order
 from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from bifast.train.data import TASKS
 from bifast.train.data.features import Split
 from bifast.train.export.command import export_checkpoint
 from bifast.train.loop import TrainingDivergedError, train
+from bifast.train.place import Place, find_device
 from bifast.train.recipe import Recipe, RecipeError, load_recipe
 from bifast.train.schedule import rate_at
 from bifast.train.watch import Watcher
@@ -125,32 +133,167 @@ def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
         load_checkpoint(path)
 
 
-def test_failed_write_leaves_the_earlier_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def full_disk(room: int) -> Iterator[None]:
+    """Let no file grow over `room` bytes, as on a disk that is full by then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_full_disk_loses_no_checkpoint(tones: Path, tmp_path: Path) -> None:
+    short = recipe("optim.epochs=2")
+    whole = run(tones, tmp_path / "whole", short)
+    out = tmp_path / "full"
+
+    class Filler(Watcher):
+        def epoch(self, row: dict[str, float]) -> None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+
+    with full_disk(resource.RLIM_INFINITY), pytest.raises(OSError, match="too large"):
+        run(tones, out, short, Filler())
+    assert load_checkpoint(out / "last.pt")["epoch"] == 1
+    assert not list(out.glob(".*"))
+    assert run(tones, out, short) == whole
+
+
+@pytest.mark.parametrize("first", [1, 2], ids=["no checkpoint", "checkpoint"])
+def test_divergence_names_step_clips_and_checkpoint(
+    first: int, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "last.pt"
-    save_checkpoint(path, {"recipe": {}, "model": {"a": 1}, "labels": []})
+    right, calls = loop.batch_loss, itertools.count()
 
-    def full_disk(state: Any, where: Path) -> None:
-        where.write_bytes(b"half")
-        raise OSError("no space left")
+    def nan_loss(*arguments: Any) -> tuple[Any, list[float]]:
+        loss, hits = right(*arguments)
+        return loss * (float("nan") if next(calls) >= 2 * (first - 1) else 1.0), hits
 
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="no space"):
-        save_checkpoint(path, {})
-    assert load_checkpoint(path)["model"] == {"a": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+    monkeypatch.setattr(loop, "batch_loss", nan_loss)
+    good = "no checkpoint yet" if first == 1 else r"last good checkpoint is .*last\.pt"
+    step = 2 * (first - 1)
+    with pytest.raises(TrainingDivergedError, match=rf"nan at step {step} .*wav.*{good}"):
+        run(tones, tmp_path, recipe())
+    told = json.loads((tmp_path / "diverged.json").read_text())
+    assert told["step"] == step
+    assert len(told["clips"]) == 16
+    assert set(told["clips"]) <= {f"{word}/training{n}.wav" for word in WORDS for n in range(4)}
 
 
-def test_divergence_names_step_and_checkpoint(
+def test_infinite_gradient_stops_the_run(
     tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def nan_loss(*_: Any) -> tuple[Any, list[float]]:
-        return torch.tensor(float("nan")), [0.0]
+    right = loop.batch_loss
 
-    monkeypatch.setattr("bifast.train.loop.batch_loss", nan_loss)
-    with pytest.raises(TrainingDivergedError, match=r"nan at step 0 .*last\.pt"):
+    def steep(net: Any, *arguments: Any) -> tuple[Any, list[float]]:
+        loss, hits = right(net, *arguments)
+        return loss + torch.sqrt(net.classifier.bias[0].detach() * 0 + net.fc1.bias[0] * 0), hits
+
+    monkeypatch.setattr(loop, "batch_loss", steep)
+    with pytest.raises(TrainingDivergedError, match="gradient is nan at step 0"):
         run(tones, tmp_path, recipe())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [["optim.ema=0.9"], ["optim.algorithm=sgd", "optim.lr=0.01"]],
+    ids=["average", "sgd"],
+)
+def test_interrupted_run_goes_on_with_the_same_bits(
+    settings: list[str], tones: Path, tmp_path: Path
+) -> None:
+    class Interrupter(Watcher):
+        def step(self, epoch: int, loss: float, accuracies: list[float]) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    chosen = recipe("optim.epochs=2", *settings)
+    run(tones, tmp_path / "whole", chosen)
+    with pytest.raises(KeyboardInterrupt):
+        run(tones, tmp_path / "stopped", chosen, Interrupter())
+    run(tones, tmp_path / "stopped", chosen)
+    one, other = (weights(tmp_path / d / "final.pt") for d in ("whole", "stopped"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_average_is_what_finishes(tones: Path, tmp_path: Path) -> None:
+    run(tones, tmp_path, recipe("optim.epochs=2", "optim.ema=0.9"))
+    last, final = load_checkpoint(tmp_path / "last.pt"), weights(tmp_path / "final.pt")
+    name = "blocks.0.expand.weight"
+    assert torch.equal(final[name], last["average"][name])
+    assert not torch.equal(final[name], last["model"][name])
+    # Statistics are of the averaged weights, calibrated: neither the last ones nor their average.
+    statistics = "blocks.0.expand.norm.mean"
+    assert not torch.equal(final[statistics], last["average"][statistics])
+    assert not torch.equal(final[statistics], last["model"][statistics])
+
+
+def test_average_follows_the_weights() -> None:
+    net = torch.nn.BatchNorm1d(2)
+    average = Average(net, 0.5)
+    with torch.no_grad():
+        net.weight.fill_(3.0)
+        net.num_batches_tracked.fill_(7)
+    average.update(net, 0)  # keeps 1 / 10 at the first step
+    assert average.values["weight"].tolist() == pytest.approx([2.8, 2.8])
+    assert int(average.values["num_batches_tracked"]) == 7
+    average.update(net, 1000)  # keeps 0.5
+    assert average.values["weight"].tolist() == pytest.approx([2.9, 2.9])
+    with average.inside(net):
+        assert net.weight.tolist() == pytest.approx([2.9, 2.9])
+    assert net.weight.tolist() == [3.0, 3.0]
+
+
+def curve(out: Path) -> list[float]:
+    with (out / "metrics.csv").open(newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_two_processes_learn_as_one(tones: Path, tmp_path: Path) -> None:
+    settings = ["net.binarizer=full", "net.depths=1", "optim.epochs=4", "optim.lr=0.001"]
+    run(tones, tmp_path / "one", recipe(*settings))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "bifast", "train", "sc11", "--threads", "1", "--data", str(tones)]
+    command += ["--out", str(tmp_path / "two"), "--cache", str(tones.parent / "cache")]
+    for setting in (*SETTINGS, *settings):
+        command += ["--set", setting]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout.decode().count("accuracy on the test split") == 1
+    # Each process normalises with its own half of the clips, here 8 of 16; the loss falls to a sixth.
+    one, two = curve(tmp_path / "one"), curve(tmp_path / "two")
+    assert two == pytest.approx(one, rel=0.25)
+    assert one[3] < one[0] / 5
+    assert two[3] < two[0] / 5
+    assert json.loads((tmp_path / "two" / "config.json").read_text())["machine"]["processes"] == 2
+
+
+def test_processes_need_equal_shares(tones: Path, tmp_path: Path) -> None:
+    place = Place(torch.device("cpu"), 0, 3)
+    with pytest.raises(RecipeError, match="3 processes can not share 16 clips"):
+        train(recipe(), tones, tmp_path, tmp_path, resume=False, watcher=Watcher(), place=place)
+
+
+def test_shares_of_a_batch_are_the_batch() -> None:
+    values = torch.arange(6)
+    batch = Batch(values[:, None].float(), values, values.float(), values.numpy())
+    parts = [batch.share(rank, 3) for rank in range(3)]
+    assert sorted(torch.cat([p.labels for p in parts]).tolist()) == list(range(6))
+    for part in parts:
+        assert part.clips.tolist() == part.labels.tolist() == part.features[:, 0].tolist()
+
+
+def test_device_is_found_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert find_device("auto") == find_device("cpu") == torch.device("cpu")
+    with pytest.raises(UnsupportedError, match="no CUDA device; use --device cpu"):
+        find_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert find_device("auto") == torch.device("cuda", 1)
+    assert find_device("cpu") == torch.device("cpu")
 
 
 def test_broken_clips_are_named_and_left_out(tmp_path: Path) -> None:

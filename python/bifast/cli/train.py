@@ -18,9 +18,12 @@ examples:
   bifast train sc11 --set data.task=words35 --data DIR  Speech Commands as downloaded
   bifast train my-recipe.toml --out runs/mine           a recipe of your own
 
+Several processes, or several GPUs, share each batch:
+  torchrun --nproc-per-node 2 -m bifast train sc11 --data DIR
+
 A run that was stopped goes on where it was when the same command is given again.
 
-exit codes: 0; 1 the loss became NaN; 2 recipe, data or checkpoint cannot be used.
+exit codes: 0; 1 the loss became NaN (its clips are in diverged.json); 2 recipe, data or checkpoint cannot be used.
 """
 
 
@@ -51,7 +54,18 @@ def register(commands: options.Subparsers) -> None:
         default=True,
         help="go on from the last checkpoint of the run folder (default)",
     )
-    parser.add_argument("--threads", type=int, help="threads (default: all cores)")
+    parser.add_argument(
+        "--threads",
+        type=options.positive_int,
+        metavar="N",
+        help="threads (default: all cores, shared between the processes of torchrun)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: auto, CUDA where there is one)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -64,23 +78,37 @@ def run(args: argparse.Namespace) -> int:
 
     from bifast.train.data import find_data
     from bifast.train.loop import TrainingDivergedError, train
+    from bifast.train.place import find_place
     from bifast.train.recipe import load_recipe, recipe_names
-    from bifast.train.watch import BarWatcher
+    from bifast.train.watch import BarWatcher, Watcher
 
     if args.list or not args.recipe:
         for name in recipe_names():
             print(f"{name:20} {load_recipe(name, []).description}")
         return 0
     recipe = load_recipe(args.recipe, args.set)
-    torch.set_num_threads(args.threads or os.cpu_count() or 1)
     out = Path(args.out or Path("runs") / recipe.name)
     data = find_data(args.data)
     try:
-        with BarWatcher() as watcher:
-            result = train(recipe, data, out, Path(args.cache), resume=args.resume, watcher=watcher)
+        with (
+            find_place(args.device) as place,
+            (BarWatcher if place.first else Watcher)() as watcher,
+        ):
+            torch.set_num_threads(args.threads or max(1, (os.cpu_count() or 1) // place.world))
+            result = train(
+                recipe,
+                data,
+                out,
+                Path(args.cache),
+                resume=args.resume,
+                watcher=watcher,
+                place=place,
+            )
     except TrainingDivergedError as error:
         print(f"bifast train: {error}", file=sys.stderr)
         return 1
+    if not place.first:
+        return 0
     print(f"accuracy on the test split: {_percent(result)}; run folder {out}")
     return 0
 

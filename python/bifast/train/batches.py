@@ -57,11 +57,27 @@ class Batch:
         [B] int64.
     taught
         The teacher's logits [B, K], or None.
+    clips
+        [B] int64: which examples of the split.
     """
 
     features: Tensor
     labels: Tensor
     taught: Tensor | None
+    clips: NDArray[np.int64]
+
+    def share(self, rank: int, world: int) -> Batch:
+        """Return every `world`-th clip from the one numbered `rank`."""
+        if world == 1:
+            return self
+        part = slice(rank, None, world)
+        taught = None if self.taught is None else self.taught[part]
+        return Batch(self.features[part], self.labels[part], taught, self.clips[part])
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on a device."""
+        taught = None if self.taught is None else self.taught.to(device)
+        return Batch(self.features.to(device), self.labels.to(device), taught, self.clips)
 
 
 def epoch_batches(
@@ -85,4 +101,5 @@ def epoch_batches(
             features=torch.from_numpy(features),
             labels=torch.from_numpy(split.labels[clips]),
             taught=None if taught is None else torch.from_numpy(taught[clips, variants]),
+            clips=clips,
         )

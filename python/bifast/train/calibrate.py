@@ -9,6 +9,7 @@ from bifast.train.binarizers import Binarizer
 from bifast.train.data.features import Split
 from bifast.train.nets.base import KeywordNet
 from bifast.train.nets.norm import DepthNorm
+from bifast.train.place import device_of
 
 
 @torch.no_grad()
@@ -44,7 +45,7 @@ def calibrate(net: KeywordNet, split: Split, *, batch: int = 256, steps: int = 8
     for step, drawn in enumerate(epoch_batches(split, batch, 0, 0)):
         if step == steps:
             break
-        stream = net.features(drawn.features)
+        stream = net.features(drawn.features.to(device_of(net)))
         for depth in range(len(net.depths)):
             net.backbone(stream, depth)
     for norm in norms:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ class CheckpointError(ValueError):
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint atomically: a full disk or a kill leaves the earlier one."""
-    write_atomic(path, lambda beside: torch.save(state, beside))
+    """Write a checkpoint atomically: a full disk (`OSError`) or a kill leaves the earlier one."""
+    # Through memory: into a file PyTorch turns the error of a full disk into one without a number.
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    write_atomic(path, lambda beside: beside.write_bytes(buffer.getbuffer()))
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bifast.train.batches import epoch_batches
+from bifast.train.average import Average
+from bifast.train.batches import Batch, epoch_batches
 from bifast.train.build import build_net
 from bifast.train.calibrate import calibrate
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -24,7 +26,8 @@ from bifast.train.memory import keep_freed_memory
 from bifast.train.nets import KeywordNet
 from bifast.train.objective import batch_loss, class_prior, scores_are_fixed
 from bifast.train.optimizer import make_optimizer
-from bifast.train.recipe import Recipe, recipe_from_dict
+from bifast.train.place import HERE, Place
+from bifast.train.recipe import Recipe, RecipeError, recipe_from_dict
 from bifast.train.run import draw_curves, write_config, write_json, write_metrics
 from bifast.train.sanity import check_recipe, check_split
 from bifast.train.schedule import rate_at
@@ -34,7 +37,7 @@ from bifast.train.watch import Watcher
 
 
 class TrainingDivergedError(RuntimeError):
-    """The loss is not finite: names the step and the last good checkpoint."""
+    """The loss is not finite: names the step, the clips and the last good checkpoint."""
 
 
 @dataclass
@@ -51,13 +54,26 @@ class _State:
     optimizer: torch.optim.Optimizer
     epoch: int
     history: list[dict[str, float]]
+    place: Place
+    average: Average | None = None
     # Spent on training epochs: by the clock, and of the processor.
     seconds: float = 0.0
     cpu_seconds: float = 0.0
 
+    def measured(self) -> AbstractContextManager[None]:
+        """Put the average of the weights into the net while it is measured, if there is one."""
+        return self.average.inside(self.net) if self.average else nullcontext()
+
 
 def train(
-    recipe: Recipe, data: Path, out: Path, cache: Path, *, resume: bool, watcher: Watcher
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    cache: Path,
+    *,
+    resume: bool,
+    watcher: Watcher,
+    place: Place = HERE,
 ) -> dict[str, float]:
     """Train a net.
 
@@ -77,32 +93,42 @@ def train(
         functions of seed and epoch, so on one thread the result is the same, bit for bit.
     watcher
         Told about everything.
+    place
+        The device, and this process among several; each is called with the same arguments.
 
     Returns
     -------
     dict
-        Accuracy on the test split for each depth, 0 .. 1.
+        Accuracy on the test split for each depth, 0 .. 1; empty in processes but the first.
 
     Raises
     ------
     RecipeError, ValueError, OSError
         Before any epoch, if recipe, data or checkpoint can not be used.
     TrainingDivergedError
-        If the loss becomes NaN or infinite.
+        If the loss or its gradient becomes NaN or infinite.
     """
     keep_freed_memory()
     check_recipe(recipe)
+    if recipe.optim.batch % place.world:
+        raise RecipeError(
+            f"optim.batch: {place.world} processes can not share {recipe.optim.batch} clips equally"
+        )
     folder = DataFolder(data)
     task = TASKS[recipe.data.task].for_folder(folder)
     teacher = load_teacher(recipe, task.labels, out)
-    state = _start(recipe, task, out, resume)
+    if teacher is not None:
+        teacher.to(place.device)
+    state = _start(recipe, task, out, resume, place)
     splits = load_splits(recipe, task, folder, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
     for name in ("validation", "testing"):
         check_split(task, splits[name], name)
-    out.mkdir(parents=True, exist_ok=True)
-    write_config(out, recipe, {name: s.labels.size for name, s in splits.items()})
+    if place.first:
+        out.mkdir(parents=True, exist_ok=True)
+        write_config(out, recipe, {name: s.labels.size for name, s in splits.items()}, place)
     prior = class_prior(splits["training"], len(task.labels), recipe.optim.balance)
+    prior = prior if prior is None else prior.to(place.device)
     lesson = _Lesson(splits["training"], teacher, prior, None)
     if teacher is not None and scores_are_fixed(recipe.distill):
         lesson.taught = teacher_scores(teacher, lesson.split, watcher)
@@ -110,11 +136,15 @@ def train(
     watcher.start(steps * recipe.optim.epochs, steps * state.epoch)
     while state.epoch < recipe.optim.epochs:
         clock, cpu = time.perf_counter(), time.process_time()
-        loss = _run_epoch(recipe, state, lesson, steps, out, watcher)
+        loss = place.mean_number(_run_epoch(recipe, state, lesson, steps, out, watcher))
+        place.mean_statistics(state.net)
         state.seconds += time.perf_counter() - clock
         state.cpu_seconds += time.process_time() - cpu
         state.epoch += 1
-        scores = accuracies(state.net, splits["validation"])
+        if not place.first:
+            continue
+        with state.measured():
+            scores = accuracies(state.net, splits["validation"])
         row = {"epoch": state.epoch, "loss": loss}
         row |= {f"validation_{depth}": value for depth, value in scores.items()}
         state.history.append(row)
@@ -122,7 +152,7 @@ def train(
         write_metrics(out, state.history)
         draw_curves(out, state.history)
         watcher.epoch(row)
-    return _finish(recipe, task, state, splits, out)
+    return _finish(recipe, task, state, splits, out) if place.first else {}
 
 
 def load_splits(
@@ -144,16 +174,16 @@ def _tell_left_out(watcher: Watcher, where: str, clips: list[str]) -> None:
         watcher.say(f"{where}: left out {len(clips)} clips: {'; '.join(clips[:5])}{more}")
 
 
-def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
+def _start(recipe: Recipe, task: Task, out: Path, resume: bool, place: Place) -> _State:
     torch.manual_seed(recipe.seed)
-    net = build_net(recipe, len(task.labels))
+    net = build_net(recipe, len(task.labels)).to(place.device)
     optimizer = make_optimizer(net, recipe.optim)
     last = out / "last.pt"
     if not (resume and last.exists()):
         if recipe.optim.init:
             source = load_finished(recipe.optim.init, recipe, task.labels, out)
             _copy_weights(source, net, recipe.optim.init)
-        return _State(net, optimizer, 0, [])
+        return _State(net, optimizer, 0, [], place, _average(net, recipe))
     state = load_checkpoint(last)
     # Through the dataclasses, so that a checkpoint from before a key existed has the key's default.
     if recipe_from_dict(state["recipe"]) != recipe:
@@ -164,8 +194,15 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool) -> _State:
         raise CheckpointError(f"{last} has the labels {state['labels']}, the data {task.labels}")
     net.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    average = _average(net, recipe)
+    if average is not None:
+        average.load(state["average"])
     spent = {key: state.get(key, 0.0) for key in ("seconds", "cpu_seconds")}
-    return _State(net, optimizer, state["epoch"], state["history"], **spent)
+    return _State(net, optimizer, state["epoch"], state["history"], place, average, **spent)
+
+
+def _average(net: KeywordNet, recipe: Recipe) -> Average | None:
+    return Average(net, recipe.optim.ema) if recipe.optim.ema else None
 
 
 def _copy_weights(source: KeywordNet, net: KeywordNet, name: str) -> None:
@@ -184,11 +221,11 @@ def _run_epoch(
     watcher: Watcher,
 ) -> float:
     """Run one epoch; returns the mean loss."""
-    optim, net = recipe.optim, state.net
-    torch.manual_seed(recipe.seed * 100_003 + state.epoch + 1)
+    optim, net, place = recipe.optim, state.net, state.place
+    torch.manual_seed(recipe.seed * 100_003 + state.epoch + 1 + 1_000_003 * place.rank)
     net.train()
     total, smooth = 0.0, [0.0] * (1 + len(net.depths))
-    for number, batch in enumerate(
+    for number, whole in enumerate(
         epoch_batches(
             lesson.split,
             optim.batch,
@@ -198,6 +235,7 @@ def _run_epoch(
             recipe.data.masks,
         )
     ):
+        batch = whole.share(place.rank, place.world).to(place.device)
         step = state.epoch * steps + number
         factor = rate_at(step, steps * optim.epochs, round(steps * optim.warmup))
         for group in state.optimizer.param_groups:
@@ -205,20 +243,36 @@ def _run_epoch(
         loss, hits = batch_loss(net, batch, optim, recipe.distill, lesson.teacher, lesson.prior)
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingDivergedError(
-                f"loss is {value} at step {step} (epoch {state.epoch + 1}); "
-                f"the last good checkpoint is {out / 'last.pt'}; try a smaller optim.lr"
-            )
+            raise _diverged(f"loss is {value}", step, state.epoch, batch, lesson.split, out)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), optim.clip)
+        place.mean_gradients(net)
+        norm = float(torch.nn.utils.clip_grad_norm_(net.parameters(), optim.clip))
+        if not math.isfinite(norm):
+            raise _diverged(f"gradient is {norm}", step, state.epoch, batch, lesson.split, out)
         state.optimizer.step()
         net.project()
+        if state.average is not None:
+            state.average.update(net, step)
         total += value
         keep = min(0.98, number / (number + 1))
         smooth = [keep * s + (1 - keep) * v for s, v in zip(smooth, [value, *hits], strict=True)]
         watcher.step(state.epoch + 1, smooth[0], smooth[1:])
     return total / steps
+
+
+def _diverged(
+    what: str, step: int, epoch: int, batch: Batch, split: Split, out: Path
+) -> TrainingDivergedError:
+    """Write the step and its clips to `diverged.json` and return the error that tells of them."""
+    clips = [split.names[clip] for clip in batch.clips]
+    write_json(out / "diverged.json", {"what": what, "step": step, "clips": clips})
+    last = out / "last.pt"
+    good = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
+    return TrainingDivergedError(
+        f"{what} at step {step} (epoch {epoch + 1}), clips {', '.join(clips[:3])} ... "
+        f"({len(clips)}, all in {out / 'diverged.json'}); {good}; try a smaller optim.lr"
+    )
 
 
 def _save(recipe: Recipe, task: Task, state: _State, path: Path, *, finished: bool) -> None:
@@ -234,6 +288,8 @@ def _save(recipe: Recipe, task: Task, state: _State, path: Path, *, finished: bo
     }
     if not finished:
         contents["optimizer"] = state.optimizer.state_dict()
+        if state.average is not None:
+            contents["average"] = state.average.values
     save_checkpoint(path, contents)
 
 
@@ -242,6 +298,8 @@ def _finish(
 ) -> dict[str, float]:
     """Round the tables, calibrate, test, and write `final.pt` and `result.json`."""
     net = state.net
+    if state.average is not None:
+        net.load_state_dict(state.average.values)
     net.round_tables()
     if not recipe.net.dropout and recipe.net.statistics == "depth":
         calibrate(net, splits["training"])

@@ -1,4 +1,4 @@
-"""AdamW with groups: latent binary weights, real weights, binarizers, and everything else."""
+"""AdamW or SGD with groups: latent binary weights, real weights, binarizers, everything else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bifast.train.recipe import Optim
 
 
 def make_optimizer(net: KeywordNet, optim: Optim) -> torch.optim.Optimizer:
-    """Return AdamW; every group has its own rate under `base`, which the schedule multiplies.
+    """Return the optimiser; every group has its own rate under `base`, which the schedule multiplies.
 
     Real weights of a binary net are few and each step moves them by the whole rate, whatever the
     gradient's size; with a thousand inputs at the rate of the latent weights the scores jump by
@@ -35,11 +35,11 @@ def make_optimizer(net: KeywordNet, optim: Optim) -> torch.optim.Optimizer:
         (own, optim.lr * optim.binarizer_lr, 0.0),
         (others, optim.lr, 0.0),
     ]
-    return torch.optim.AdamW(
-        [
-            {"params": params, "lr": rate, "base": rate, "weight_decay": decay}
-            for params, rate, decay in groups
-            if params
-        ],
-        fused=True,
-    )
+    tables = [
+        {"params": params, "lr": rate, "base": rate, "weight_decay": decay}
+        for params, rate, decay in groups
+        if params
+    ]
+    if optim.algorithm == "sgd":
+        return torch.optim.SGD(tables, lr=optim.lr, momentum=optim.momentum, fused=True)
+    return torch.optim.AdamW(tables, fused=True)

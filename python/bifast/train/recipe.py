@@ -34,8 +34,10 @@ class Optim:
     ----------
     epochs, batch
         Passes over the training split; clips a step.
+    algorithm, momentum
+        `adamw`, or `sgd` with its momentum.
     lr, weight_decay
-        Of AdamW; the rate rises over `warmup` epochs and falls to zero with a cosine.
+        The rate rises over `warmup` epochs and falls to zero with a cosine.
     real_lr
         Factor on the rate of the real weights (first and last layer) of a binary net.
     binarizer_lr
@@ -46,6 +48,9 @@ class Optim:
         Label smoothing of the cross entropy.
     balance
         Correct for unequal numbers of clips in the classes: 1 wholly, 0 not at all.
+    ema
+        Share that a running average of the weights keeps at each step, e.g. 0.999; the average is
+        what is validated, calibrated and finished. 0: the last weights are.
     depth_weights
         Weight of each depth's loss, deepest first.
     init
@@ -55,6 +60,8 @@ class Optim:
 
     epochs: int = 30
     batch: int = 128
+    algorithm: str = "adamw"
+    momentum: float = 0.9
     lr: float = 2e-3
     real_lr: float = 0.3
     binarizer_lr: float = 0.1
@@ -63,6 +70,7 @@ class Optim:
     clip: float = 1.0
     smoothing: float = 0.0
     balance: float = 0.0
+    ema: float = 0.0
     depth_weights: tuple[float, ...] = (1.0, 0.5, 0.25, 0.125)
     init: str = ""
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+import bifast
 from bifast.atomic import write_atomic
+from bifast.train.place import Place
 from bifast.train.recipe import Recipe
 
 
@@ -23,15 +25,26 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
-def write_config(out: Path, recipe: Recipe, counts: dict[str, int]) -> None:
-    """Write `config.json`: the whole recipe, versions, clips of each split."""
+def write_config(out: Path, recipe: Recipe, counts: dict[str, int], place: Place) -> None:
+    """Write `config.json`: the whole recipe, versions, machine, clips of each split."""
     versions = {
+        "bifast": bifast.__version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,
         "platform": sys.platform,
     }
-    config = {"recipe": dataclasses.asdict(recipe), "versions": versions, "clips": counts}
+    machine = {
+        "device": str(place.device),
+        "processes": place.world,
+        "threads": torch.get_num_threads(),
+    }
+    config = {
+        "recipe": dataclasses.asdict(recipe),
+        "versions": versions,
+        "machine": machine,
+        "clips": counts,
+    }
     write_json(out / "config.json", config)
 
 

@@ -50,6 +50,12 @@ def check_recipe(recipe: Recipe) -> None:
         (o.epochs >= 1, f"optim.epochs: expected at least 1, got {o.epochs}"),
         (o.batch >= 2, f"optim.batch: expected at least 2, got {o.batch}"),
         (o.lr > 0, f"optim.lr: expected above 0, got {o.lr}"),
+        (
+            o.algorithm in ("adamw", "sgd"),
+            f"optim.algorithm: expected adamw or sgd, got {o.algorithm!r}",
+        ),
+        (0 <= o.momentum < 1, f"optim.momentum: expected 0 .. 1, got {o.momentum}"),
+        (0 <= o.ema < 1, f"optim.ema: expected 0 .. 1, got {o.ema}"),
         (o.clip > 0, f"optim.clip: expected above 0, got {o.clip}"),
         (
             len(o.depth_weights) >= n.depths,

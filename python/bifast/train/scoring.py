@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bifast.train.data.features import Split
 from bifast.train.nets.base import KeywordNet
+from bifast.train.place import device_of
 
 
 @torch.no_grad()
@@ -17,10 +18,10 @@ def predict(net: KeywordNet, split: Split, depth: int, batch: int = 256) -> NDAr
     """Return logits [N, K] of the first variant of each example, in evaluation mode."""
     was_training = net.training
     net.eval()
-    out = [
-        net(torch.from_numpy(split.features[i : i + batch, 0].astype(np.float32)), depth).numpy()
-        for i in range(0, split.labels.size, batch)
-    ]
+    device, out = device_of(net), []
+    for i in range(0, split.labels.size, batch):
+        features = torch.from_numpy(split.features[i : i + batch, 0].astype(np.float32))
+        out.append(net(features.to(device), depth).cpu().numpy())
     net.train(was_training)
     return np.concatenate(out)
 

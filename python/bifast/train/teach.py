@@ -12,6 +12,7 @@ from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError
 from bifast.train.data.features import Split
 from bifast.train.nets import KeywordNet
+from bifast.train.place import device_of
 from bifast.train.recipe import Recipe
 from bifast.train.watch import Watcher
 
@@ -81,5 +82,5 @@ def teacher_scores(teacher: KeywordNet, split: Split, watcher: Watcher) -> NDArr
     out = np.empty((count * variants, teacher.classes), np.float32)
     for start in watcher.track(range(0, flat.shape[0], _BATCH), "teacher"):
         features = torch.from_numpy(flat[start : start + _BATCH].astype(np.float32))
-        out[start : start + _BATCH] = teacher(features).numpy()
+        out[start : start + _BATCH] = teacher(features.to(device_of(teacher))).cpu().numpy()
     return out.reshape(count, variants, teacher.classes)

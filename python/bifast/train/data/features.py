@@ -46,6 +46,8 @@ class Split:
         N words or kinds of sound.
     broken
         Clips left out because they could not be decoded, each with its reason.
+    names
+        N names of files, or of what sounds were made from.
     """
 
     features: NDArray[Any]
@@ -53,6 +55,7 @@ class Split:
     repeats: NDArray[np.int64]
     groups: list[str]
     broken: list[str]
+    names: list[str] = dataclasses.field(default_factory=list)
 
 
 def frontend_of(params: FrontendParams) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -181,6 +184,7 @@ def load_split(
         repeats=np.array([e.repeat for e in kept], np.int64),
         groups=[e.group for e in kept],
         broken=[str(name) for name in found["broken"]],
+        names=[e.clip.name if e.clip is not None else e.made for e in kept],
     )
 
 
