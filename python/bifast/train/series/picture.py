@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bifast.train.checkpoint import write_atomic
+from bifast.atomic import write_atomic
 from bifast.train.series.summary import Table
 
 _MARKERS = "osD^v"

@@ -7,7 +7,7 @@ import io
 from dataclasses import asdict
 from pathlib import Path
 
-from bifast.train.checkpoint import write_atomic
+from bifast.atomic import write_atomic
 from bifast.train.run import write_json
 from bifast.train.series.picture import draw_table
 from bifast.train.series.plan import Series
