@@ -1,6 +1,7 @@
 # make demo    set up, build, install and recognise the shipped sounds
 # make test    the whole test suite: pytest and the C++ tests
 # make bench   measure, and write docs/performance.md
+# make frontier  compare trained models with peers, and write docs/frontier.md
 # make lint    ruff, mypy, clang-format
 # make clean   remove what the other targets made
 #
@@ -16,7 +17,7 @@ SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
   $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench frontier lint clean
 
 demo: $(STAMPS)/install
 	$(BIN)/bifast demo
@@ -27,6 +28,11 @@ test: $(STAMPS)/test-$(TORCH)
 
 bench: $(STAMPS)/bench
 	tools/bench.sh $(BIN)
+
+# MODELS: run folders of one task, .bifast files. BIFAST_DATA names the recordings.
+MODELS ?= $(wildcard runs/sc11*)
+frontier: $(STAMPS)/bench $(STAMPS)/test-yes
+	OMP_NUM_THREADS=1 $(BIN)/python bench/frontier.py $(MODELS)
 
 lint: $(STAMPS)/lint
 	tools/lint.sh $(BIN)

@@ -1,0 +1,184 @@
+"""The page and the picture of the frontier."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from report import machine_lines, table
+from rivals import Rival
+
+PARTS = ("features", "net", "clip")
+COLOURS = {"bifast": "tab:red", "onnxruntime FP32": "tab:blue", "onnxruntime int8": "tab:green"}
+PAGE = """# The frontier
+
+Written by `make frontier`; do not edit. Accuracy on the test split of task `{task}` ({clips} clips; one
+standard error is {error:.2f} points or less) against bytes and against time. One clip a call from Python,
+one thread, all models in one run; medians over rounds in which each model gets the best of a few calls.
+
+- Every model's features come from bifast's front-end, the fastest there is here: onnxruntime has none.
+- *int8*: onnxruntime's static quantisation (QDQ, int8 weights for each channel), ranges from features of
+  training clips; what comes before the first convolution, and batch norms that do not fold, stay in FP32.
+- *parameters* of a float net are its weights, biases and tables alone, batch norms folded; its ONNX
+  file is larger. A `.bifast` file counts in full, and holds all its depths.
+- FP32 graphs name the same class as PyTorch for 512 training clips, or nothing is measured.
+
+{machine}
+
+![accuracy against bytes and time]({picture})
+
+{table}
+
+{trained}
+
+## Time
+
+Nothing measured is at least as accurate and faster than: {fast}.
+
+{slow}
+
+## Bytes
+
+Nothing measured is at least as accurate and smaller than: {small}.
+
+{large}
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A model with its share of right answers and microseconds a clip of each part."""
+
+    rival: Rival
+    accuracy: float
+    microseconds: dict[str, float]
+
+
+Cost = Callable[[Result], float]
+
+
+def time_of(result: Result) -> float:
+    """Microseconds of a whole clip."""
+    return result.microseconds["clip"]
+
+
+def bytes_of(result: Result) -> float:
+    """Bytes of the parameters."""
+    return result.rival.parameters
+
+
+def beats(one: Result, other: Result, cost: Cost) -> bool:
+    """Whether one is no worse in accuracy and cost, and better in one of them."""
+    ours, theirs = (one.accuracy, -cost(one)), (other.accuracy, -cost(other))
+    return ours != theirs and all(a >= b for a, b in zip(ours, theirs, strict=True))
+
+
+def frontier(results: list[Result], cost: Cost) -> list[Result]:
+    """Return those that no other beats, cheapest first."""
+    best = [r for r in results if not any(beats(other, r, cost) for other in results)]
+    return sorted(best, key=cost)
+
+
+def named(result: Result) -> str:
+    """Title with accuracy, for a sentence."""
+    return f"`{result.rival.title}` ({100 * result.accuracy:.2f} %)"
+
+
+def beaten(results: list[Result], cost: Cost, unit: str) -> str:
+    """Return a line for each of our models that another beats: by what, and how far."""
+    lines = []
+    for ours in (r for r in results if r.rival.by == "bifast"):
+        better = [r for r in results if beats(r, ours, cost)]
+        if not better:
+            continue
+        best = min(better, key=cost)
+        lines.append(
+            f"- `{ours.rival.title}` ({100 * ours.accuracy:.2f} %, {cost(ours):.0f} {unit}) loses to "
+            f"`{best.rival.title}`: {100 * best.accuracy:.2f} %, {cost(best):.0f} {unit}, "
+            f"{cost(ours) / cost(best):.1f} times less."
+        )
+    return "\n".join(lines) or "No model of bifast loses here."
+
+
+def main_table(results: list[Result]) -> str:
+    """One line a model and depth, most accurate first."""
+    ours = [r for r in results if r.rival.by == "bifast"]
+    best = max(ours or results, key=lambda r: r.accuracy)
+    body = []
+    for r in sorted(results, key=lambda r: -r.accuracy):
+        body.append(
+            [
+                r.rival.title,
+                r.rival.by,
+                f"{100 * r.accuracy:.2f}",
+                str(r.rival.parameters),
+                str(r.rival.file),
+                *(f"{r.microseconds[part]:.1f}" for part in PARTS),
+                f"{time_of(r) / time_of(best):.2f}",
+            ]
+        )
+    head = ["model", "by", "accuracy %", "parameters, bytes", "file, bytes"]
+    units = [f"{part}, us" for part in PARTS]
+    return table([*head, *units, f"clip, times {best.rival.title}"], body)
+
+
+def trained(results: list[Result]) -> str:
+    """One line a model: how it came about and what it sees."""
+    lines = {}
+    for rival in (r.rival for r in results):
+        f = rival.frontend
+        seen = f"{f.n_frames} x {f.n_mels}, window {f.win_length}, FFT {f.n_fft}, hop {f.hop}"
+        lines[rival.name] = f"- `{rival.name}`: {rival.training}; features {seen}."
+    return "\n".join(lines.values())
+
+
+def page(results: list[Result], clips: int, picture: str) -> str:
+    """Return the Markdown page."""
+    worst = min((r.accuracy for r in results), key=lambda a: abs(a - 0.5))
+    return PAGE.format(
+        task=results[0].rival.task,
+        clips=clips,
+        error=100 * math.sqrt(worst * (1 - worst) / clips),
+        machine="\n".join(machine_lines()),
+        picture=picture,
+        table=main_table(results),
+        trained=trained(results),
+        fast=", ".join(map(named, frontier(results, time_of))),
+        slow=beaten(results, time_of, "us"),
+        small=", ".join(map(named, frontier(results, bytes_of))),
+        large=beaten(results, bytes_of, "bytes"),
+    )
+
+
+def draw(results: list[Result], path: Path) -> None:
+    """Draw accuracy against bytes (left) and time (right), each with its frontier."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, 2, figsize=(12, 5), sharey=True)
+    axes = (
+        (bytes_of, "bytes of the parameters"),
+        (time_of, "microseconds a clip, sound to scores"),
+    )
+    for panel, (cost, label) in zip(panels, axes, strict=True):
+        edge = frontier(results, cost)
+        panel.step(
+            [cost(r) for r in edge], [100 * r.accuracy for r in edge], where="post", color="0.7"
+        )
+        for r in results:
+            spot = (cost(r), 100 * r.accuracy)
+            panel.plot(*spot, "o", color=COLOURS[r.rival.by])
+            panel.annotate(r.rival.title, spot, (4, 4), textcoords="offset points", size=7)
+        panel.set(xscale="log", xlabel=label)
+        panel.grid(alpha=0.3, which="both")
+    panels[0].set_ylabel("accuracy, %")
+    for by, colour in COLOURS.items():
+        panels[0].plot([], [], "o", color=colour, label=by)
+    panels[0].legend(loc="lower right")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
