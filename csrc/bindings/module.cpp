@@ -320,7 +320,7 @@ class Stream {
     const auto n = static_cast<size_t>(x.shape(0));
     const bool floats = py::isinstance<py::array_t<float>>(x);
     if (!floats && !py::isinstance<py::array_t<int16_t>>(x)) throw py::type_error("samples");
-    return run(bifast_stream_n_scores(get(), n), [&](bifast_session* session, Scores* scores) {
+    return run(bifast_stream_n_scores(idle(), n), [&](bifast_session* session, Scores* scores) {
       const void* data = x.data();
       return floats
                  ? push_to(get(), session, static_cast<const float*>(data), n, Scores::add, scores)
@@ -330,7 +330,7 @@ class Stream {
   }
 
   py::object flush() {
-    return run(bifast_stream_n_flush_scores(get()), [&](bifast_session* session, Scores* scores) {
+    return run(bifast_stream_n_flush_scores(idle()), [&](bifast_session* session, Scores* scores) {
       return bifast_stream_flush(get(), session, Scores::add, scores);
     });
   }
@@ -358,10 +358,9 @@ class Stream {
     return get();
   }
 
-  // Calls function(session, scores) without the GIL.
+  // Calls function(session, scores) without the GIL, on an idle stream.
   template <typename Function>
   py::object run(size_t most, const Function& function) {
-    idle();
     Scores scores(most, model_.n_classes());
     SessionHandle session = model_.take_session();
     bifast_status status;
