@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bifast
+from bifast import _core
 from bifast.format import FRONTEND_PAPER
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -279,6 +280,16 @@ def tail_of(model: bifast.Model, cut: int) -> bifast.Scan:
     return bifast.Scan.join([stream.push(AUDIO[cut:]), stream.flush()])
 
 
+def test_a_snapshot_of_samples_that_no_push_takes_is_refused(model: bifast.Model) -> None:
+    stream = model.stream()
+    stream.push(AUDIO[:5000])
+    data = bytearray(stream.snapshot())
+    struct.pack_into("<f", data, 64, 1e30)
+    struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
+    with pytest.raises(bifast.FormatError, match="snapshot"):
+        stream.restore(bytes(data))
+
+
 def test_restore_takes_bytes_alone(model: bifast.Model) -> None:
     with pytest.raises(TypeError, match="snapshot: expected bytes, got int"):
         model.stream().restore(64)  # type: ignore[arg-type]
@@ -314,6 +325,17 @@ def test_the_gate_counts_what_it_leaves_out(model: bifast.Model) -> None:
     assert len(stream.push(np.zeros(WINDOW * 4, np.int16))) == 0
     assert stream.skipped == len(model.scan(np.zeros(WINDOW * 4, np.int16))) - 1
     assert stream.gate == -60
+
+
+@pytest.mark.parametrize("peak", [0.0, -0.0])
+def test_a_gate_at_zero_leaves_out_digital_silence_alone(model: bifast.Model, peak: float) -> None:
+    stream = _core.Stream(model._core, 0, 8)
+    stream.set_gate(peak)
+    stream.push(np.zeros(2 * WINDOW, np.int16))
+    assert stream.n_skipped > 0
+    stream.reset(0)
+    stream.push(AUDIO)
+    assert stream.n_skipped == 0
 
 
 @pytest.mark.parametrize("gate", [1.0, -201.0, float("nan"), float("-inf")])

@@ -13,9 +13,6 @@
 namespace bifast {
 namespace {
 
-// Louder than any float audio: someone passed int16 values as floats.
-constexpr float kLargestSample = 8.0f;
-
 void check(bool ok, const std::string& what) {
   if (!ok) fail_argument("front-end: " + what);
 }

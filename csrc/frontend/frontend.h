@@ -49,6 +49,9 @@ class Frontend {
 inline float to_float(float sample) { return sample; }
 inline float to_float(int16_t sample) { return static_cast<float>(sample) * (1.0f / 32768.0f); }
 
+// Louder than any float audio: someone passed int16 values as floats.
+inline constexpr float kLargestSample = 8.0f;
+
 // Throws Error(BIFAST_INVALID_ARGUMENT) unless every sample is finite and of audio's magnitude.
 void check_samples(const float* samples, size_t n_samples);
 void check_samples(const int16_t* samples, size_t n_samples);
