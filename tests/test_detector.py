@@ -229,3 +229,12 @@ def test_last_holds_the_scores(model: bifast.Model, sentence: Any) -> None:
         np.testing.assert_array_equal(
             listener.last.logits, model.scan(sentence).logits[: len(listener.last)]
         )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["yes"], "expected a dict.*got list"), ({"yes": 0.9}, "yes: expected a bifast.Word.*float")],
+)
+def test_words_of_another_type_are_told(words: Any, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        bifast.Model.load("bifsmn").listen(words)

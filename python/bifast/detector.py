@@ -100,6 +100,8 @@ class Detector:
     ------
     ValueError
         If a word is no label, or a setting out of range.
+    TypeError
+        If `words` is no mapping, or a setting no `Word`.
     """
 
     def __init__(
@@ -112,6 +114,10 @@ class Detector:
     ) -> None:
         if words is None:
             words = {label: None for label in labels if label not in NOT_WORDS}
+        if not isinstance(words, Mapping):
+            raise TypeError(
+                f"words: expected a dict, such as {{'yes': None}}, got {type(words).__name__}"
+            )
         if not words:
             raise ValueError("words: expected at least one")
         self._hop = hop
@@ -188,6 +194,8 @@ class Detector:
 
 def _checked(name: str, word: Word) -> Word:
     """Refuse settings that make no sense."""
+    if not isinstance(word, Word):
+        raise TypeError(f"{name}: expected a bifast.Word or None, got {type(word).__name__}")
     if not 0 < word.threshold <= 1:
         raise ValueError(f"{name}: threshold: expected above 0, up to 1, got {word.threshold}")
     for what in ("smoothing", "refractory"):
