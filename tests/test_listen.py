@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -461,3 +462,9 @@ def test_a_quiet_meter_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_file_block_by_block_is_the_file() -> None:
     blocks = list(audio.stream(SENTENCE, RATE))
     np.testing.assert_array_equal(np.concatenate(blocks), audio.load(SENTENCE, RATE))
+
+
+def test_a_wav_file_on_stdin_is_not_taken_for_samples() -> None:
+    pipe = io.BytesIO(b"RIFF" + bytes(60))
+    with pytest.raises(bifast.FormatError, match="got a WAV file"):
+        list(audio.stream_pcm(pipe, 16000, 16000))

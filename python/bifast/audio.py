@@ -86,7 +86,8 @@ def stream_pcm(
     Raises
     ------
     FormatError
-        At the end, if half a sample is left over; or if the rate is out of range.
+        At the end, if half a sample is left over; at the start, if it is a WAV file; or if the rate is out of
+        range.
     UnsupportedError
         If the rates differ and soxr is not installed.
     """
@@ -102,8 +103,13 @@ def stream_pcm(
 def _pcm_samples(file: BinaryIO) -> Iterator[NDArray[np.int16]]:
     """Pass on what there is without waiting for more; keep half a sample for the next time."""
     read = getattr(file, "read1", file.read)
-    rest = b""
+    rest, begins = b"", True
     while data := read(_PIPE_BYTES):
+        if begins and data.startswith(b"RIFF"):  # of any rate and format, which nothing here reads
+            raise FormatError(
+                "raw PCM: got a WAV file; give its name, or send samples alone (arecord -t raw)"
+            )
+        begins = False
         data = rest + data
         whole = len(data) // 2 * 2
         rest = data[whole:]
