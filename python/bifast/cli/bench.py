@@ -34,7 +34,10 @@ def register(commands: options.Subparsers) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
-        "--seconds", type=float, default=0.3, help="time for each row (default: %(default)s)"
+        "--seconds",
+        type=options.positive_seconds,
+        default=0.3,
+        help="time for each row (default: %(default)s)",
     )
     parser.set_defaults(run=run)
 
