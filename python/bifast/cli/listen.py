@@ -26,7 +26,10 @@ examples:
   bifast listen meeting.wav                        a file at full speed; --realtime at its own
 
 The microphone needs the extra `audio` (pip install 'bifast[audio]') and the PortAudio library. A device that is
-unplugged is waited for. Samples that were lost on the way are counted and shown, and time stamps stay true.
+unplugged is waited for, by the clock of the system. Lost samples are counted and shown; where PortAudio reports an
+overrun it does not tell how many it lost, and later time stamps are early by them.
+
+A word needs its mean over --smoothing seconds: in a file of one second alone it is seldom heard; see `bifast run`.
 
 A program of --exec is started without a shell, and not waited for. It finds BIFAST_WORD, BIFAST_SCORE, BIFAST_START
 and BIFAST_END (seconds) in its environment.
