@@ -177,15 +177,18 @@ def test_a_missing_file_is_named(capsys: Any) -> None:
 # ---- programs on a word --------------------------------------------------------------------------
 
 
-def test_exec_gets_the_word_in_its_environment(tmp_path: Path, expected: Any, capfd: Any) -> None:
-    script = tmp_path / "note it.py"
+def test_exec_gets_the_word_in_its_environment(tmp_path: Path, expected: Any) -> None:
+    script, notes = tmp_path / "note it.py", tmp_path / "notes"
+    # Appended to a file: on stdout a program's line may fall between an event and its newline.
     script.write_text(
         "import os, sys\n"
-        "print(*(os.environ['BIFAST_' + n] for n in ('WORD', 'SCORE', 'START', 'END')), sys.argv[1])\n"
+        f"with open({str(notes)!r}, 'a') as notes:\n"
+        "    values = (os.environ['BIFAST_' + n] for n in ('WORD', 'SCORE', 'START', 'END'))\n"
+        "    print(*values, sys.argv[1], file=notes)\n"
     )
     command = f"{sys.executable} '{script}' '$(reboot); `x`'"
     assert cli.main(["listen", str(SENTENCE), "--json", "--exec", command]) == 0
-    lines = [line for line in capfd.readouterr().out.splitlines() if not line.startswith("{")]
+    lines = notes.read_text().splitlines()
     # They run beside each other: any order.
     assert sorted(lines) == sorted(
         f"{e['word']} {e['score']:.6f} {e['start']:.4f} {e['end']:.4f} $(reboot); `x`"
