@@ -158,7 +158,8 @@ def a_batch(teacher: KeywordNet | None = None) -> Batch:
     torch.manual_seed(2)
     features, labels = torch.randn(8, 32, 32) * 15 - 40, torch.randint(0, 5, (8,))
     with torch.no_grad():
-        return Batch(features, labels, teacher(features) if teacher else None)
+        taught = teacher(features) if teacher else None
+        return Batch(features, labels, taught, np.arange(labels.numel()))
 
 
 def value(distill: Distill, teacher: KeywordNet | None, weights: tuple[float, ...]) -> float:
@@ -197,7 +198,7 @@ def test_rare_classes_are_not_held_down() -> None:
     torch.testing.assert_close(half, 0.5 * prior)
     torch.manual_seed(0)
     net = NETS["bifsmn"](NetSpec(depths=1), 32, 32, 2).train()
-    batch = Batch(torch.randn(4, 32, 32), torch.tensor([0, 1, 0, 1]), None)
+    batch = Batch(torch.randn(4, 32, 32), torch.tensor([0, 1, 0, 1]), None, np.arange(4))
     loss, _ = batch_loss(net, batch, Optim(), Distill(), prior=prior)
     scores = net(batch.features) + prior
     torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(scores, batch.labels))

@@ -101,5 +101,7 @@ def find_place(wanted: str) -> Iterator[Place]:
     distributed.init_process_group(backend, timeout=_PATIENCE)
     try:
         yield Place(device, distributed.get_rank(), world)
+        # All leave together: a process that goes while another still works may abort.
+        distributed.barrier()
     finally:
         distributed.destroy_process_group()
