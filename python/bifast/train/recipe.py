@@ -199,6 +199,33 @@ def recipe_names() -> list[str]:
     return sorted(p.stem for p in RECIPES.glob("*.toml"))
 
 
+def read_named(kind: str, name_or_path: str, folder: Path, names: list[str]) -> tuple[Path, Any]:
+    """Read a TOML file of a kind, by one of `names`, which lie in `folder`, or by a path.
+
+    Returns
+    -------
+    path
+        Of the file.
+    table
+        Its tables, with the file's stem as the name unless it gives one.
+
+    Raises
+    ------
+    RecipeError
+        If there is none of that name, or the file is not TOML.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = folder / f"{name_or_path}.toml"
+        if not path.exists():
+            raise RecipeError(f"unknown {kind} {name_or_path!r}; {nearest(name_or_path, names)}")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: {error}") from None
+    return path, {"name": path.stem, **table}
+
+
 def read_recipe(name_or_path: str) -> dict[str, Any]:
     """Read a recipe's file, by a name of `recipe_names()` or a path, as nested tables.
 
@@ -207,17 +234,8 @@ def read_recipe(name_or_path: str) -> dict[str, Any]:
     RecipeError
         If there is no such recipe, or the file is not TOML.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = RECIPES / f"{name_or_path}.toml"
-        if not path.exists():
-            known = nearest(name_or_path, recipe_names())
-            raise RecipeError(f"unknown recipe {name_or_path!r}; {known}")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: {error}") from None
-    return {"name": path.stem, **table}
+    table: dict[str, Any] = read_named("recipe", name_or_path, RECIPES, recipe_names())[1]
+    return table
 
 
 def load_recipe(name_or_path: str, settings: list[str]) -> Recipe:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,12 @@ from bifast.train.recipe import (
     Recipe,
     RecipeError,
     apply_settings,
+    read_named,
     read_recipe,
     recipe_from_dict,
 )
 from bifast.train.registry import nearest
 from bifast.train.sanity import check_recipe
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 SERIES = RECIPES / "series"
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -127,18 +122,9 @@ def load_series(name_or_path: str) -> Series:
     RecipeError
         If there is no such series, or it can not be read; says what is wrong.
     """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = SERIES / f"{name_or_path}.toml"
-        if not path.exists():
-            known = nearest(name_or_path, series_names())
-            raise RecipeError(f"unknown series {name_or_path!r}; {known}")
+    path, table = read_named("series", name_or_path, SERIES, series_names())
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{path}: {error}") from None
-    try:
-        return series_from_dict({"name": path.stem, **table}, path.parent)
+        return series_from_dict(table, path.parent)
     except RecipeError as error:
         raise RecipeError(f"{path}: {error}") from None
 
