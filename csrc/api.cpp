@@ -1,78 +1,32 @@
-// The C interface, and the one place where C++ errors become status codes.
+// The C interface: models, sessions, running, the front-end alone.
+#include "api.h"
+
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
-#include <memory>
-#include <new>
 #include <string>
 
-#include "align.h"
 #include "bifast.h"
 #include "dispatch.h"
 #include "error.h"
 #include "frontend/frontend.h"
 #include "model.h"
 #include "selfcheck.h"
-#include "stream.h"
 
 namespace {
 
+using bifast::expect_count;
+using bifast::expect_depth;
+using bifast::expect_pointer;
+using bifast::guarded;
+
 constexpr std::streamoff kMaxFileBytes = std::streamoff{256} << 20;
-
-struct FreeAligned {
-  void operator()(uint8_t* p) const { std::free(p); }
-};
-using AlignedBytes = std::unique_ptr<uint8_t, FreeAligned>;
-
-// Zeroed, so that what a kernel reads past a row is the same on every run.
-AlignedBytes allocate(size_t n_bytes) {
-  auto* p = static_cast<uint8_t*>(std::aligned_alloc(bifast::kAlign, n_bytes));
-  if (p == nullptr) throw std::bad_alloc();
-  std::memset(p, 0, n_bytes);
-  return AlignedBytes(p);
-}
 
 std::string& last_error() {
   static thread_local std::string text;
   return text;
-}
-
-bifast_status report(bifast_status status, const char* text) noexcept {
-  try {
-    last_error() = text;
-  } catch (...) {
-    // No memory for the text; the status still tells.
-  }
-  return status;
-}
-
-template <typename Function>
-bifast_status guarded(Function&& function) noexcept {
-  try {
-    function();
-    return BIFAST_OK;
-  } catch (const bifast::Error& e) {
-    return report(e.status, e.what());
-  } catch (const std::bad_alloc&) {
-    return report(BIFAST_NO_MEMORY, "out of memory");
-  } catch (const std::exception& e) {
-    return report(BIFAST_INTERNAL, e.what());
-  }
-}
-
-void expect_pointer(const void* pointer, const char* name) {
-  if (pointer == nullptr) bifast::fail_argument(std::string(name) + ": null pointer");
-}
-
-void expect_count(const char* what, size_t expected, size_t got) {
-  if (expected != got) {
-    bifast::fail_argument(std::string(what) + ": expected " + std::to_string(expected) + ", got " +
-                          std::to_string(got));
-  }
 }
 
 [[noreturn]] void fail_io(const char* path, const char* why) {
@@ -97,25 +51,21 @@ std::string read_file(const char* path) {
 
 }  // namespace
 
-struct bifast_model {
-  bifast::Model model;
-};
-
-struct bifast_session {
-  const bifast::Model& model;
-  AlignedBytes arena;
-};
-
-struct bifast_stream {
-  bifast::Stream stream;
-};
+bifast_status bifast::report(bifast_status status, const char* text) noexcept {
+  try {
+    last_error() = text;
+  } catch (...) {
+    // No memory for the text; the status still tells.
+  }
+  return status;
+}
 
 struct bifast_frontend {
   bifast_frontend(const bifast_frontend_params& params, const bifast::Kernels& kernels)
-      : frontend(params, kernels), scratch(allocate(frontend.scratch_bytes())) {}
+      : frontend(params, kernels), scratch(bifast::allocate(frontend.scratch_bytes())) {}
 
   bifast::Frontend frontend;
-  AlignedBytes scratch;
+  bifast::AlignedBytes scratch;
 };
 
 namespace {
@@ -128,13 +78,6 @@ void load(const void* bytes, size_t n_bytes, const char* isa, bifast_model** mod
 const bifast::Frontend& frontend_of(const bifast::Model& model) {
   if (!model.frontend()) bifast::fail_argument("this model has no front-end: give it features");
   return *model.frontend();
-}
-
-void expect_depth(const bifast::Model& model, size_t depth) {
-  if (depth >= model.depths().size()) {
-    bifast::fail_argument("depth: expected 0 .. " + std::to_string(model.depths().size() - 1) +
-                          ", got " + std::to_string(depth));
-  }
 }
 
 template <typename Sample>
@@ -208,26 +151,6 @@ void run_features(bifast_session* session, size_t depth, const float* features, 
   expect_count("n_classes", model.labels().size(), n_classes);
   check_features(model, features, n_features);
   model.run_features(session->arena.get(), depth, features, logits, observer);
-}
-
-void expect_stream(const bifast_stream* stream, const bifast_session* session,
-                   bifast_on_score on_score) {
-  expect_pointer(stream, "stream");
-  expect_pointer(session, "session");
-  if (on_score == nullptr) bifast::fail_argument("on_score: null pointer");
-  if (&session->model != &stream->stream.model()) {
-    bifast::fail_argument("session: expected one of the stream's model");
-  }
-}
-
-template <typename Sample>
-bifast_status push(bifast_stream* stream, bifast_session* session, const Sample* samples,
-                   size_t n_samples, bifast_on_score on_score, void* user) {
-  return guarded([&] {
-    expect_stream(stream, session, on_score);
-    if (n_samples > 0) expect_pointer(samples, "samples");
-    stream->stream.push(session->arena.get(), samples, n_samples, {on_score, user});
-  });
 }
 
 const char* name_at(const std::vector<std::string>& names, size_t index) {
@@ -342,7 +265,7 @@ bifast_status bifast_session_new(const bifast_model* model, bifast_session** ses
   return guarded([&] {
     expect_pointer(model, "model");
     expect_pointer(session, "session");
-    *session = new bifast_session{model->model, allocate(model->model.arena_bytes())};
+    *session = new bifast_session{model->model, bifast::allocate(model->model.arena_bytes())};
   });
 }
 
@@ -389,84 +312,6 @@ bifast_status bifast_trace(bifast_session* session, size_t depth, const float* f
       observe(user, &output);
     };
     run_features(session, depth, features, n_features, logits, n_classes, &observer);
-  });
-}
-
-bifast_status bifast_stream_new(const bifast_model* model, size_t depth, size_t hop_frames,
-                                bifast_stream** stream) {
-  return guarded([&] {
-    expect_pointer(model, "model");
-    expect_pointer(stream, "stream");
-    expect_depth(model->model, depth);
-    *stream = new bifast_stream{bifast::Stream(model->model, depth, hop_frames)};
-  });
-}
-
-void bifast_stream_free(bifast_stream* stream) { delete stream; }
-
-bifast_status bifast_stream_push(bifast_stream* stream, bifast_session* session,
-                                 const float* samples, size_t n_samples, bifast_on_score on_score,
-                                 void* user) {
-  return push(stream, session, samples, n_samples, on_score, user);
-}
-
-bifast_status bifast_stream_push_i16(bifast_stream* stream, bifast_session* session,
-                                     const int16_t* samples, size_t n_samples,
-                                     bifast_on_score on_score, void* user) {
-  return push(stream, session, samples, n_samples, on_score, user);
-}
-
-bifast_status bifast_stream_flush(bifast_stream* stream, bifast_session* session,
-                                  bifast_on_score on_score, void* user) {
-  return guarded([&] {
-    expect_stream(stream, session, on_score);
-    stream->stream.flush(session->arena.get(), {on_score, user});
-  });
-}
-
-bifast_status bifast_stream_reset(bifast_stream* stream, int64_t origin) {
-  return guarded([&] {
-    expect_pointer(stream, "stream");
-    stream->stream.reset(origin);
-  });
-}
-
-int64_t bifast_stream_position(const bifast_stream* stream) { return stream->stream.position(); }
-size_t bifast_stream_n_scores(const bifast_stream* stream, size_t n_samples) {
-  return stream->stream.n_scores(n_samples);
-}
-size_t bifast_stream_n_flush_scores(const bifast_stream* stream) {
-  return stream->stream.n_flush_scores();
-}
-
-bifast_status bifast_stream_set_gate(bifast_stream* stream, float peak) {
-  return guarded([&] {
-    expect_pointer(stream, "stream");
-    if (peak - peak != 0.0f) bifast::fail_argument("gate: expected a finite number");
-    stream->stream.set_gate(peak);
-  });
-}
-
-int64_t bifast_stream_n_skipped(const bifast_stream* stream) { return stream->stream.skipped(); }
-
-size_t bifast_stream_snapshot_bytes(const bifast_stream* stream) {
-  return stream->stream.snapshot_bytes();
-}
-
-bifast_status bifast_stream_snapshot(const bifast_stream* stream, void* bytes, size_t n_bytes) {
-  return guarded([&] {
-    expect_pointer(stream, "stream");
-    expect_pointer(bytes, "bytes");
-    expect_count("n_bytes", stream->stream.snapshot_bytes(), n_bytes);
-    stream->stream.snapshot(static_cast<uint8_t*>(bytes));
-  });
-}
-
-bifast_status bifast_stream_restore(bifast_stream* stream, const void* bytes, size_t n_bytes) {
-  return guarded([&] {
-    expect_pointer(stream, "stream");
-    expect_pointer(bytes, "bytes");
-    stream->stream.restore(static_cast<const uint8_t*>(bytes), n_bytes);
   });
 }
 

@@ -1,4 +1,4 @@
-// The one exception type of the core; api.cpp turns it into a status code and a text.
+// The one exception type of the core; api.h turns it into a status code and a text.
 #ifndef BIFAST_ERROR_H_
 #define BIFAST_ERROR_H_
 

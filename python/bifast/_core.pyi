@@ -1,4 +1,4 @@
-"""The extension: pybind11 over the C interface (csrc/bindings/module.cpp)."""
+"""The extension: pybind11 over the C interface (csrc/bindings/)."""
 
 from typing import TypeAlias
 

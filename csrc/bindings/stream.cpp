@@ -1,0 +1,141 @@
+// Streams of the Python extension.
+#include "bindings.h"
+
+namespace bifast_bindings {
+namespace {
+
+struct FreeStream {
+  void operator()(bifast_stream* p) const { bifast_stream_free(p); }
+};
+
+bifast_status push_to(bifast_stream* stream, bifast_session* s, const float* x, size_t n,
+                      bifast_on_score on_score, void* user) {
+  return bifast_stream_push(stream, s, x, n, on_score, user);
+}
+bifast_status push_to(bifast_stream* stream, bifast_session* s, const int16_t* x, size_t n,
+                      bifast_on_score on_score, void* user) {
+  return bifast_stream_push_i16(stream, s, x, n, on_score, user);
+}
+
+// Scores as arrays that grow no more, so that collecting them cannot fail.
+class Scores {
+ public:
+  Scores(size_t most, size_t n_classes)
+      : starts_(static_cast<py::ssize_t>(most)),
+        logits_({most, n_classes}),
+        starts_at_(starts_.mutable_data()),
+        logits_at_(logits_.mutable_data()) {}
+
+  static void add(void* user, int64_t start, const float* logits, size_t n_classes) {
+    auto* self = static_cast<Scores*>(user);
+    self->logits_at_ = std::copy_n(logits, n_classes, self->logits_at_);
+    self->starts_at_[self->count_++] = start;
+  }
+
+  // Starts, [W], and logits, [W, classes]; None where there are none.
+  py::object take() const {
+    if (count_ == 0) return py::none();
+    if (count_ == static_cast<size_t>(starts_.shape(0))) return py::make_tuple(starts_, logits_);
+    const py::slice first(0, static_cast<py::ssize_t>(count_), 1);
+    return py::make_tuple(starts_[first], logits_[first]);
+  }
+
+ private:
+  Array<int64_t> starts_;
+  Array<float> logits_;
+  int64_t* starts_at_;
+  float* logits_at_;
+  size_t count_ = 0;
+};
+
+class Stream {
+ public:
+  Stream(Model& model, size_t depth, size_t hop_frames) : model_(model) {
+    bifast_stream* stream = nullptr;
+    check(bifast_stream_new(model.get(), depth, hop_frames, &stream));
+    stream_.reset(stream);
+  }
+
+  // TypeError where the samples are no such array: the Python layer says what they are.
+  py::object push(const py::array& x) {
+    if (x.ndim() != 1 || !(x.flags() & py::array::c_style)) throw py::type_error("samples");
+    const auto n = static_cast<size_t>(x.shape(0));
+    const bool floats = py::isinstance<py::array_t<float>>(x);
+    if (!floats && !py::isinstance<py::array_t<int16_t>>(x)) throw py::type_error("samples");
+    return run(bifast_stream_n_scores(idle(), n), [&](bifast_session* session, Scores* scores) {
+      const void* data = x.data();
+      return floats
+                 ? push_to(get(), session, static_cast<const float*>(data), n, Scores::add, scores)
+                 : push_to(get(), session, static_cast<const int16_t*>(data), n, Scores::add,
+                           scores);
+    });
+  }
+
+  py::object flush() {
+    return run(bifast_stream_n_flush_scores(idle()), [&](bifast_session* session, Scores* scores) {
+      return bifast_stream_flush(get(), session, Scores::add, scores);
+    });
+  }
+
+  void reset(int64_t origin) { check(bifast_stream_reset(idle(), origin)); }
+  void set_gate(float peak) { check(bifast_stream_set_gate(idle(), peak)); }
+  int64_t position() const { return bifast_stream_position(idle()); }
+  int64_t n_skipped() const { return bifast_stream_n_skipped(idle()); }
+
+  py::bytes snapshot() const {
+    std::string bytes(bifast_stream_snapshot_bytes(idle()), '\0');
+    check(bifast_stream_snapshot(get(), bytes.data(), bytes.size()));
+    return bytes;
+  }
+
+  void restore(const std::string& bytes) {
+    check(bifast_stream_restore(idle(), bytes.data(), bytes.size()));
+  }
+
+ private:
+  bifast_stream* get() const { return stream_.get(); }
+
+  bifast_stream* idle() const {
+    if (busy_) throw py::value_error("stream: another thread is pushing to it");
+    return get();
+  }
+
+  // Calls function(session, scores) without the GIL, on an idle stream.
+  template <typename Function>
+  py::object run(size_t most, const Function& function) {
+    Scores scores(most, model_.n_classes());
+    SessionHandle session = model_.take_session();
+    bifast_status status;
+    busy_ = true;
+    {
+      const py::gil_scoped_release release;
+      status = function(session.get(), &scores);
+    }
+    busy_ = false;
+    model_.keep_session(std::move(session));
+    check(status);
+    return scores.take();
+  }
+
+  Model& model_;
+  std::unique_ptr<bifast_stream, FreeStream> stream_;
+  bool busy_ = false;  // the GIL guards it
+};
+
+}  // namespace
+
+void bind_stream(py::module_& m) {
+  py::class_<Stream>(m, "Stream")
+      .def(py::init<Model&, size_t, size_t>(), py::arg("model"), py::arg("depth"),
+           py::arg("hop_frames"), py::keep_alive<1, 2>())
+      .def("push", &Stream::push, py::arg("x"))
+      .def("flush", &Stream::flush)
+      .def("reset", &Stream::reset, py::arg("origin"))
+      .def("set_gate", &Stream::set_gate, py::arg("peak"))
+      .def("snapshot", &Stream::snapshot)
+      .def("restore", &Stream::restore, py::arg("data"))
+      .def_property_readonly("position", &Stream::position)
+      .def_property_readonly("n_skipped", &Stream::n_skipped);
+}
+
+}  // namespace bifast_bindings
