@@ -224,6 +224,7 @@ def _run_epoch(
     optim, net, place = recipe.optim, state.net, state.place
     torch.manual_seed(recipe.seed * 100_003 + state.epoch + 1 + 1_000_003 * place.rank)
     net.train()
+    net.set_progress(state.epoch / optim.epochs)
     total, smooth = 0.0, [0.0] * (1 + len(net.depths))
     for number, whole in enumerate(
         epoch_batches(

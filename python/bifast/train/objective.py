@@ -86,7 +86,7 @@ def batch_loss(
     -------
     loss
         Scalar: sum over depths of weight * (cross entropy and distillation of scores in their
-        shares, plus weighted distillation of scores and features).
+        shares, plus weighted distillation of scores and features), and what binarizers add.
     accuracies
         Of this batch at each depth.
     """
@@ -107,7 +107,8 @@ def batch_loss(
             loss = (1 - distill.in_place) * loss + distill.in_place * softened
         total = total + optim.depth_weights[depth] * loss
         hits.append(float((logits.detach().argmax(1) == batch.labels).float().mean()))
-    return total, hits
+    penalty = net.penalty()
+    return total if penalty is None else total + penalty, hits
 
 
 def _distil(

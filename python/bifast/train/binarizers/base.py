@@ -61,8 +61,25 @@ class Binarizer(nn.Module):
         """
         return None
 
-    def project(self) -> None:
-        """Bring parameters of its own with a limited range back into it, after each step."""
+    def set_progress(self, fraction: float) -> None:
+        """Hear before each epoch which share of the training is done, 0 .. 1: for schedules.
+
+        What follows from it is kept in buffers and changed in place, so that it moves with the net to
+        another device and a recorded graph of operations sees it.
+        """
+
+    def penalty(self, w: Tensor) -> Tensor | None:
+        """Return what a step adds to the loss for this layer, a scalar, after all depths ran; or None.
+
+        `w` are the layer's latent weights.
+        """
+        return None
+
+    def project(self, w: Tensor) -> None:
+        """Bring latent weights `w` and own parameters with a limited range back into it.
+
+        Called after each step, without gradient.
+        """
 
     def round_tables(self) -> None:
         """Round to float16 what the model file stores so: thresholds."""

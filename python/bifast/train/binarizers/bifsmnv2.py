@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bifast.train.binarizers.base import BINARIZERS, Binarizer
+from bifast.train.binarizers.sign import hard_sign
 
 MIN_ALPHA = 1.0 / 16.0
 # Share of a batch in the running mean of |r|.
@@ -20,7 +21,7 @@ class _LearnedSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, alpha: Tensor) -> Tensor:
         ctx.save_for_backward(x, alpha)
-        return x.sign().add_(0.5).sign_()
+        return hard_sign(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,8 +97,7 @@ class BiFsmnV2(Binarizer):
         """Return (sign(w), mean |w| of each output channel)."""
         return learned_sign(w, self.alpha[2]), w.detach().abs().flatten(1).mean(1)
 
-    @torch.no_grad()
-    def project(self) -> None:
+    def project(self, w: Tensor) -> None:
         """Keep alpha positive."""
         self.alpha.clamp_(min=MIN_ALPHA)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bifast.train.binarizers.base import BINARIZERS
 from bifast.train.binarizers.bifsmn import BiFsmn
+from bifast.train.binarizers.sign import hard_sign
 
 PAIRS = "a weight scale for each pair of output and input channel can not leave the sum of an XNOR product"
 THIRD_LEVEL = "sign(0) = 0 is a third level, which a bit can not hold"
@@ -24,7 +25,7 @@ class _ScaledSign(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, zero: bool) -> Tensor:
         ctx.save_for_backward(x)
-        sign = x.sign() if zero else x.sign().add_(0.5).sign_()
+        sign = x.sign() if zero else hard_sign(x)
         return sign.mul_(scale)
 
     @staticmethod

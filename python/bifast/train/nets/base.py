@@ -101,11 +101,27 @@ class KeywordNet(nn.Module):
         """Features [B, T, M] to logits [B, K] at one depth."""
         return self.backbone(self.features(x), depth)[0]
 
+    def set_progress(self, fraction: float) -> None:
+        """Tell the binarizers which share of the training is done, 0 .. 1; call before each epoch."""
+        for module in self.modules():
+            if isinstance(module, Binarizer):
+                module.set_progress(fraction)
+
+    def penalty(self) -> Tensor | None:
+        """Return what the binarizers add to the loss of a step, a scalar; None: nothing."""
+        layers = [m for m in self.modules() if isinstance(m, Layer)]
+        found = [layer.binarizer.penalty(layer.weight) for layer in layers]
+        added = [penalty for penalty in found if penalty is not None]
+        return torch.stack(added).sum() if added else None
+
+    @torch.no_grad()
     def project(self) -> None:
         """Bring parameters with a limited range back into it; call after each step."""
         for module in self.modules():
-            if isinstance(module, PositivePRelu | Binarizer):
+            if isinstance(module, PositivePRelu):
                 module.project()
+            elif isinstance(module, Layer):
+                module.binarizer.project(module.weight)
 
     @torch.no_grad()
     def round_tables(self) -> None:
