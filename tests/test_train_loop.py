@@ -166,7 +166,7 @@ def test_divergence_names_step_clips_and_checkpoint(
 ) -> None:
     right, calls = loop.batch_loss, itertools.count()
 
-    def nan_loss(*arguments: Any) -> tuple[Any, list[float]]:
+    def nan_loss(*arguments: Any) -> tuple[Any, Any]:
         loss, hits = right(*arguments)
         return loss * (float("nan") if next(calls) >= 2 * (first - 1) else 1.0), hits
 
@@ -186,7 +186,7 @@ def test_infinite_gradient_stops_the_run(
 ) -> None:
     right = loop.batch_loss
 
-    def steep(net: Any, *arguments: Any) -> tuple[Any, list[float]]:
+    def steep(net: Any, *arguments: Any) -> tuple[Any, Any]:
         loss, hits = right(net, *arguments)
         return loss + torch.sqrt(net.classifier.bias[0].detach() * 0 + net.fc1.bias[0] * 0), hits
 

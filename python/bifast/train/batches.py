@@ -14,6 +14,7 @@ from bifast.train.data.features import Split
 from bifast.train.data.masks import Masks, hide
 
 _NO_MASKS = Masks()
+_CPU = torch.device("cpu")
 
 
 def epoch_order(split: Split, batch: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
@@ -74,32 +75,56 @@ class Batch:
         taught = None if self.taught is None else self.taught[part]
         return Batch(self.features[part], self.labels[part], taught, self.clips[part])
 
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on a device."""
-        taught = None if self.taught is None else self.taught.to(device)
-        return Batch(self.features.to(device), self.labels.to(device), taught, self.clips)
 
+@dataclass(frozen=True)
+class Stock:
+    """A training split as tensors on the device that trains, so that a step copies no clips.
 
-def epoch_batches(
-    split: Split,
-    batch: int,
-    seed: int,
-    epoch: int,
-    taught: NDArray[np.float32] | None = None,
-    masks: Masks = _NO_MASKS,
-) -> Iterator[Batch]:
-    """Yield the batches of one epoch.
-
-    `taught` are the teacher's logits [N, V, K], or None; masks are functions of seed, epoch and step.
+    Attributes
+    ----------
+    split
+        What the tensors hold.
+    features
+        [N, V, T, M] float16.
+    labels
+        [N] int64.
+    taught
+        The teacher's logits [N, V, K] float32, or None.
     """
-    for step, draws in enumerate(epoch_order(split, batch, seed, epoch)):
-        clips, variants = draws[:, 0], draws[:, 1]
-        features = split.features[clips, variants].astype(np.float32)
-        if masks.time or masks.mel:
-            features = hide(features, masks, np.random.default_rng((seed, epoch, step + 1)))
-        yield Batch(
-            features=torch.from_numpy(features),
-            labels=torch.from_numpy(split.labels[clips]),
-            taught=None if taught is None else torch.from_numpy(taught[clips, variants]),
-            clips=clips,
+
+    split: Split
+    features: Tensor
+    labels: Tensor
+    taught: Tensor | None = None
+
+    @classmethod
+    def of(
+        cls, split: Split, device: torch.device = _CPU, taught: NDArray[np.float32] | None = None
+    ) -> Stock:
+        """Copy a split, and the teacher's logits [N, V, K], to a device; on the CPU nothing is copied."""
+        return cls(
+            split,
+            torch.from_numpy(split.features).to(device),
+            torch.from_numpy(split.labels).to(device),
+            None if taught is None else torch.from_numpy(taught).to(device),
         )
+
+    def batches(
+        self, batch: int, seed: int, epoch: int, masks: Masks = _NO_MASKS
+    ) -> Iterator[Batch]:
+        """Yield the batches of one epoch; order and masks are functions of seed, epoch and step."""
+        order = epoch_order(self.split, batch, seed, epoch)
+        if not order:
+            return
+        drawn = torch.from_numpy(np.stack(order)).to(self.features.device)
+        for step, draws in enumerate(order):
+            clips, variants = drawn[step, :, 0], drawn[step, :, 1]
+            features = self.features[clips, variants].float()
+            if masks.time or masks.mel:
+                features = hide(features, masks, np.random.default_rng((seed, epoch, step + 1)))
+            yield Batch(
+                features=features,
+                labels=self.labels[clips],
+                taught=None if self.taught is None else self.taught[clips, variants],
+                clips=draws[:, 0],
+            )

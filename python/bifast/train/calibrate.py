@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 
-from bifast.train.batches import epoch_batches
+from bifast.train.batches import Stock
 from bifast.train.binarizers import Binarizer
 from bifast.train.data.features import Split
 from bifast.train.nets.base import KeywordNet
@@ -42,10 +44,9 @@ def calibrate(net: KeywordNet, split: Split, *, batch: int = 256, steps: int = 8
         norm.var.fill_(1.0)
         norm.count.zero_()
     batch = min(batch, int(split.repeats.sum()))
-    for step, drawn in enumerate(epoch_batches(split, batch, 0, 0)):
-        if step == steps:
-            break
-        stream = net.features(drawn.features.to(device_of(net)))
+    stock = Stock.of(split, device_of(net))
+    for drawn in itertools.islice(stock.batches(batch, 0, 0), steps):
+        stream = net.features(drawn.features)
         for depth in range(len(net.depths)):
             net.backbone(stream, depth)
     for norm in norms:

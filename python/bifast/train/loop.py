@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from bifast.train.average import Average
-from bifast.train.batches import Batch, epoch_batches
+from bifast.train.batches import Batch, Stock
 from bifast.train.build import build_net
 from bifast.train.calibrate import calibrate
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -35,6 +33,9 @@ from bifast.train.scoring import accuracies
 from bifast.train.teach import load_finished, load_teacher, teacher_scores
 from bifast.train.watch import Watcher
 
+# Seconds between two drawings of the curves: an epoch may take less than a drawing.
+_REDRAW = 15.0
+
 
 class TrainingDivergedError(RuntimeError):
     """The loss is not finite: names the step, the clips and the last good checkpoint."""
@@ -42,10 +43,9 @@ class TrainingDivergedError(RuntimeError):
 
 @dataclass
 class _Lesson:
-    split: Split
+    stock: Stock
     teacher: KeywordNet | None
     prior: torch.Tensor | None
-    taught: NDArray[np.float32] | None
 
 
 @dataclass
@@ -129,11 +129,14 @@ def train(
         write_config(out, recipe, {name: s.labels.size for name, s in splits.items()}, place)
     prior = class_prior(splits["training"], len(task.labels), recipe.optim.balance)
     prior = prior if prior is None else prior.to(place.device)
-    lesson = _Lesson(splits["training"], teacher, prior, None)
+    taught = None
     if teacher is not None and scores_are_fixed(recipe.distill):
-        lesson.taught = teacher_scores(teacher, lesson.split, watcher)
+        taught = teacher_scores(teacher, splits["training"], watcher)
+    stock = Stock.of(splits["training"], place.device, taught)
+    lesson = _Lesson(stock, teacher, prior)
     steps = int(splits["training"].repeats.sum()) // recipe.optim.batch
     watcher.start(steps * recipe.optim.epochs, steps * state.epoch)
+    drawn = -math.inf
     while state.epoch < recipe.optim.epochs:
         clock, cpu = time.perf_counter(), time.process_time()
         loss = place.mean_number(_run_epoch(recipe, state, lesson, steps, out, watcher))
@@ -150,7 +153,9 @@ def train(
         state.history.append(row)
         _save(recipe, task, state, out / "last.pt", finished=False)
         write_metrics(out, state.history)
-        draw_curves(out, state.history)
+        if state.epoch == recipe.optim.epochs or time.monotonic() - drawn > _REDRAW:
+            draw_curves(out, state.history)
+            drawn = time.monotonic()
         watcher.epoch(row)
     return _finish(recipe, task, state, splits, out) if place.first else {}
 
@@ -227,37 +232,31 @@ def _run_epoch(
     net.set_progress(state.epoch / optim.epochs)
     total, smooth = 0.0, [0.0] * (1 + len(net.depths))
     for number, whole in enumerate(
-        epoch_batches(
-            lesson.split,
-            optim.batch,
-            recipe.seed,
-            state.epoch,
-            lesson.taught,
-            recipe.data.masks,
-        )
+        lesson.stock.batches(optim.batch, recipe.seed, state.epoch, recipe.data.masks)
     ):
-        batch = whole.share(place.rank, place.world).to(place.device)
+        batch = whole.share(place.rank, place.world)
         step = state.epoch * steps + number
         factor = rate_at(step, steps * optim.epochs, round(steps * optim.warmup))
         for group in state.optimizer.param_groups:
             group["lr"] = group["base"] * factor
         loss, hits = batch_loss(net, batch, optim, recipe.distill, lesson.teacher, lesson.prior)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise _diverged(f"loss is {value}", step, state.epoch, batch, lesson.split, out)
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         place.mean_gradients(net)
-        norm = float(torch.nn.utils.clip_grad_norm_(net.parameters(), optim.clip))
-        if not math.isfinite(norm):
-            raise _diverged(f"gradient is {norm}", step, state.epoch, batch, lesson.split, out)
+        norm = torch.nn.utils.clip_grad_norm_(net.parameters(), optim.clip)
+        # One wait for the device a step.
+        value, size, *shares = torch.cat([torch.stack([loss.detach(), norm]), hits]).tolist()
+        for what, measured in (("loss", value), ("gradient", size)):
+            if not math.isfinite(measured):
+                what = f"{what} is {measured}"
+                raise _diverged(what, step, state.epoch, batch, lesson.stock.split, out)
         state.optimizer.step()
         net.project()
         if state.average is not None:
             state.average.update(net, step)
         total += value
         keep = min(0.98, number / (number + 1))
-        smooth = [keep * s + (1 - keep) * v for s, v in zip(smooth, [value, *hits], strict=True)]
+        smooth = [keep * s + (1 - keep) * v for s, v in zip(smooth, [value, *shares], strict=True)]
         watcher.step(state.epoch + 1, smooth[0], smooth[1:])
     return total / steps
 

@@ -64,7 +64,7 @@ def batch_loss(
     distill: Distill,
     teacher: KeywordNet | None = None,
     prior: Tensor | None = None,
-) -> tuple[Tensor, list[float]]:
+) -> tuple[Tensor, Tensor]:
     """Compute the loss.
 
     Parameters
@@ -88,7 +88,7 @@ def batch_loss(
         Scalar: sum over depths of weight * (cross entropy and distillation of scores in their
         shares, plus weighted distillation of scores and features), and what binarizers add.
     accuracies
-        Of this batch at each depth.
+        [depths]: the share of this batch that is right at each.
     """
     lesson = _listen(teacher, batch, distill)
     stream = net.features(batch.features)
@@ -106,9 +106,9 @@ def batch_loss(
             softened = logit_loss(logits, deepest, distill.temperature)
             loss = (1 - distill.in_place) * loss + distill.in_place * softened
         total = total + optim.depth_weights[depth] * loss
-        hits.append(float((logits.detach().argmax(1) == batch.labels).float().mean()))
+        hits.append((logits.detach().argmax(1) == batch.labels).float().mean())
     penalty = net.penalty()
-    return total if penalty is None else total + penalty, hits
+    return total if penalty is None else total + penalty, torch.stack(hits)
 
 
 def _distil(

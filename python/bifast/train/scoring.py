@@ -14,7 +14,7 @@ from bifast.train.place import device_of
 
 
 @torch.no_grad()
-def predict(net: KeywordNet, split: Split, depth: int, batch: int = 256) -> NDArray[np.float32]:
+def predict(net: KeywordNet, split: Split, depth: int, batch: int = 1024) -> NDArray[np.float32]:
     """Return logits [N, K] of the first variant of each example, in evaluation mode."""
     was_training = net.training
     net.eval()

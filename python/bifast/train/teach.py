@@ -16,7 +16,7 @@ from bifast.train.place import device_of
 from bifast.train.recipe import Recipe
 from bifast.train.watch import Watcher
 
-_BATCH = 256
+_BATCH = 1024
 
 
 def load_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> KeywordNet | None:

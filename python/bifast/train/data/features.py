@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ from bifast.train.data.folder import DataFolder
 from bifast.train.data.masks import Masks
 from bifast.train.data.sounds import find_sounds
 from bifast.train.data.spec import DataSpec
+from bifast.train.data.spread import spread
 from bifast.train.data.synth import Synthesizer
 from bifast.train.data.task import Example, Task, load_wave
 from bifast.train.registry import nearest
 
 # Part of the cache key: raise it when the meaning of an example or an augmentation changes.
 CACHE_VERSION = 2
+# Examples that a process computes at a time.
+_PART = 64
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
@@ -108,6 +112,17 @@ class _Job:
     @property
     def training(self) -> bool:
         return self.split == "training"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Variants, frames and bands of an example."""
+        variants = self.spec.variants if self.training else 1
+        return variants, self.params.n_frames, self.params.n_mels
+
+    @property
+    def dtype(self) -> type[np.floating[Any]]:
+        """Of the features."""
+        return np.float16 if self.training else np.float32
 
     def key(self) -> str:
         """Hash it, the files of the clips included."""
@@ -190,26 +205,20 @@ def load_split(
 
 def _compute(job: _Job, cache: Path, track: Track) -> Arrays:
     """Return `features` [N, V, T, M], `kept` [N] indices of examples, `broken` names."""
-    before = len(job.folder.broken)
-    variants = job.spec.variants if job.training else 1
-    shape = (len(job.examples), variants, job.params.n_frames, job.params.n_mels)
-    out = np.empty(shape, np.float16 if job.training else np.float32)
-    synth = None
-    if any(e.made.startswith("synth:") for e in job.examples):
-        synth = Synthesizer(cache / "synth", job.spec.seed, job.spec.piper_voices)
-    fill = _Filler(job) if variants > 1 else None
-    frontend = frontend_of(job.params)
+    parts = [
+        range(first, min(first + _PART, len(job.examples)))
+        for first in range(0, len(job.examples), _PART)
+    ]
+    out = np.empty((len(job.examples), *job.shape), job.dtype)
     kept: list[int] = []
-    for index, example in enumerate(track(job.examples, f"features: {job.split}")):
-        wave = load_wave(example, job.folder, synth, job.params.window_samples)
-        if wave is None:
-            continue
-        row = out[len(kept)]
-        kept.append(index)
-        row[0] = frontend(wave)
-        if fill is not None:
-            fill(row, index, wave)
-    broken = job.folder.broken[before:]
+    broken: list[str] = []
+    with spread(partial(_Worker, job, cache), parts) as results:
+        for _, (rows, indices, names) in zip(
+            track(parts, f"features: {job.split}"), results, strict=True
+        ):
+            out[len(kept) : len(kept) + len(indices)] = rows
+            kept += indices
+            broken += names
     if not kept:
         raise ValueError(
             f"{job.split} split: none of {len(job.examples)} clips can be decoded; "
@@ -220,6 +229,35 @@ def _compute(job: _Job, cache: Path, track: Track) -> Arrays:
         "kept": np.array(kept, np.int64),
         "broken": np.array(broken, np.str_),
     }
+
+
+class _Worker:
+    """Computes the features of some examples of a job; one in each process."""
+
+    def __init__(self, job: _Job, cache: Path) -> None:
+        self.job = job
+        self.synth = None
+        if any(e.made.startswith("synth:") for e in job.examples):
+            self.synth = Synthesizer(cache / "synth", job.spec.seed, job.spec.piper_voices)
+        self.fill = _Filler(job) if job.shape[0] > 1 else None
+        self.frontend = frontend_of(job.params)
+
+    def __call__(self, part: range) -> tuple[NDArray[Any], list[int], list[str]]:
+        """Return features [n, V, T, M], the n indices that they belong to, and what is broken."""
+        job = self.job
+        before = len(job.folder.broken)
+        rows = np.empty((len(part), *job.shape), job.dtype)
+        kept: list[int] = []
+        for index in part:
+            wave = load_wave(job.examples[index], job.folder, self.synth, job.params.window_samples)
+            if wave is None:
+                continue
+            row = rows[len(kept)]
+            kept.append(index)
+            row[0] = self.frontend(wave)
+            if self.fill is not None:
+                self.fill(row, index, wave)
+        return rows[: len(kept)], kept, job.folder.broken[before:]
 
 
 class _Filler:

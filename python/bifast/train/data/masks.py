@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -26,17 +28,16 @@ class Masks:
     mel_max: int = 6
 
 
-def hide(
-    features: NDArray[np.float32], masks: Masks, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Replace stripes of the features [B, T, M] by the mean of their clip; returns a new array."""
-    _, frames, mels = features.shape
-    hidden = np.zeros(features.shape, bool)
+def hide(features: Tensor, masks: Masks, rng: np.random.Generator) -> Tensor:
+    """Replace stripes of the features [B, T, M] by the mean of their clip; returns a new tensor."""
+    clips, frames, mels = features.shape
+    hidden = np.zeros((clips, frames, mels), bool)
     for _ in range(masks.time):
-        hidden |= _stripe(len(features), frames, masks.time_max, rng)[:, :, None]
+        hidden |= _stripe(clips, frames, masks.time_max, rng)[:, :, None]
     for _ in range(masks.mel):
-        hidden |= _stripe(len(features), mels, masks.mel_max, rng)[:, None, :]
-    return np.where(hidden, features.mean(axis=(1, 2), keepdims=True), features)
+        hidden |= _stripe(clips, mels, masks.mel_max, rng)[:, None, :]
+    mean = features.mean((1, 2), keepdim=True)
+    return torch.where(torch.from_numpy(hidden).to(features.device), mean, features)
 
 
 def _stripe(count: int, length: int, widest: int, rng: np.random.Generator) -> NDArray[np.bool_]:
