@@ -76,7 +76,7 @@ void load(const void* bytes, size_t n_bytes, const char* isa, bifast_model** mod
 }
 
 const bifast::Frontend& frontend_of(const bifast::Model& model) {
-  if (!model.frontend()) bifast::fail_argument("this model has no front-end: give it features");
+  if (!model.frontend()) bifast::fail_argument("this model has no front-end: it takes no sound; use bifast_run_features");
   return *model.frontend();
 }
 

@@ -194,7 +194,7 @@ class Reader {
       TensorSpec t{static_cast<Dtype>(dtype), f.u32(), f.u32(), nullptr};
       f.take_zeros(4);
       const uint64_t offset = f.take<uint64_t>(), n_bytes = f.take<uint64_t>();
-      if (dtype > 4 || t.rows < 1 || t.cols < 1 || t.rows > kMaxFileBytes ||
+      if (dtype > 5 || t.rows < 1 || t.cols < 1 || t.rows > kMaxFileBytes ||
           t.cols > kMaxFileBytes) {
         fail_format(what + ": wrong type or dimension");
       }
@@ -303,6 +303,8 @@ size_t TensorSpec::row_bytes() const {
     case Dtype::f16:
     case Dtype::i16:
       return size_t{cols} * 2;
+    case Dtype::i8:
+      return cols;
     case Dtype::bits:
       return (size_t{cols} + 63) / 64 * 8;
     default:

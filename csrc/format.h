@@ -33,7 +33,7 @@ struct BufferSpec {
   }
 };
 
-enum class Dtype : uint32_t { f32 = 0, f16 = 1, i16 = 2, i32 = 3, bits = 4 };
+enum class Dtype : uint32_t { f32 = 0, f16 = 1, i16 = 2, i32 = 3, bits = 4, i8 = 5 };
 
 struct TensorSpec {
   Dtype dtype;

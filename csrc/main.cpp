@@ -16,10 +16,13 @@ namespace {
 constexpr const char* kUsage =
     "usage: bifast-run [--depth NAME] MODEL.bifast SOUND.wav...\n"
     "\n"
-    "Classifies WAV files (mono or not, at the model's rate). Longer files are scanned: one line "
-    "for each\n"
-    "quarter of a second. Each line has the file, the start of the window in seconds, label and "
-    "probability.\n"
+    "Classifies WAV files (mono or not, at the model's rate), not images. Longer files are "
+    "scanned: "
+    "one\n"
+    "line for each quarter of a second. Each line has the file, the start of the window in "
+    "seconds, "
+    "label\n"
+    "and probability.\n"
     "\n"
     "  --depth NAME   full (default), half, quarter, eighth: as far as the model has them\n"
     "  --help         this text\n"
@@ -51,7 +54,14 @@ class Classifier {
     check(bifast_session_new(model, &session));
     session_.reset(session);
     if (depth != nullptr) check(bifast_find_depth(model, depth, &depth_));
-    if (bifast_sample_rate(model) == 0) throw std::runtime_error("this model does not take audio");
+    if (bifast_sample_rate(model) == 0) {
+      size_t shape[3];
+      bifast_input_shape(model, shape);
+      throw std::runtime_error("this model has no front-end: it takes no sound but arrays of " +
+                               std::to_string(shape[0]) + " x " + std::to_string(shape[1]) + " x " +
+                               std::to_string(shape[2]) +
+                               " floats; use bifast_run_features, or Python");
+    }
   }
 
   void run(const std::string& path) const {

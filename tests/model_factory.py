@@ -142,7 +142,7 @@ def layer_model(
     *,
     shape: Shape,
     channels: int,
-    kernel: Pair = (1, 1),
+    kernel: Pair | None = None,
     stride: Pair = (1, 1),
     pad: Pair = (0, 0),
     dilation: Pair = (1, 1),
@@ -157,22 +157,27 @@ def layer_model(
     `stage` is "threshold", "affine", "slopes" (one per channel), "plain" (neither scale nor slope)
     or "bits" (affine to bits alone). Binary layers get their bits from the input's signs. `planes`
     are those of the input and of the output; `sign_thresholds` says whether the latter are not cut
-    at zero.
+    at zero. Without a kernel, pooling takes the whole input, the others one position.
     """
+    kernel = kernel or ((0, 0) if code.endswith("_pool") else (1, 1))
     b = Builder(seed, shape)
     source = b.signs(0, planes=planes[0]) if code.startswith("binary") else 0
     c_in = shape[2]
     fields: dict[str, Any] = {}
     target = shape
     k = 1
-    if code in ("conv2d", "binary_conv2d", "binary_memory"):
-        sizes = zip(shape[:2], kernel, stride, pad, dilation, strict=True)
-        target = (*(out_size(*axis) for axis in sizes), channels)
-        k = kernel[0] * kernel[1] * (1 if code == "binary_memory" else c_in)
-        fields = {"kernel": kernel, "stride": stride, "pad": pad, "dilation": dilation}
-        fields["weights"] = b.weights(code, k, channels)
-    elif code == "average_pool":
+    pools = code.endswith("_pool")
+    if pools and kernel == (0, 0):
         target = (1, 1, c_in)
+    elif code != "elementwise":
+        sizes = zip(shape[:2], kernel, stride, pad, dilation, strict=True)
+        target = (*(out_size(*axis) for axis in sizes), c_in if pools else channels)
+        fields = {"kernel": kernel, "stride": stride, "pad": pad, "dilation": dilation}
+    if code == "subsample":
+        fields = {"stride": stride}
+    elif code in ("conv2d", "binary_conv2d", "binary_memory"):
+        k = kernel[0] * kernel[1] * (1 if code == "binary_memory" else c_in)
+        fields["weights"] = b.weights(code, k, channels)
     if residual:
         wide = b.weights("conv2d", c_in, target[2])
         fields["residual"] = b.buffer("f32", target)

@@ -8,7 +8,7 @@ Shapes: features and float activations [height (time), width (mel), channels]; b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,10 +100,11 @@ def affine(model: ModelFile, op: Op, y: Array) -> Array:
 
 
 def tensor(model: ModelFile, index: int | None) -> Array:
-    """Return a tensor's values, f16 widened to float32, integers to int64."""
+    """Return a tensor's values, f16 and i8 widened to float32, other integers to int64."""
     assert index is not None
-    array = model.tensors[index].array
-    return array.astype(np.float32 if array.dtype.kind == "f" else np.int64)
+    tensor = model.tensors[index]
+    floats = tensor.dtype in ("f32", "f16", "i8")
+    return tensor.array.astype(np.float32 if floats else np.int64)
 
 
 def out_shape(model: ModelFile, op: Op) -> tuple[int, int, int]:
@@ -171,11 +172,34 @@ def elementwise(model: ModelFile, op: Op, x: Array) -> Array:
 
 
 def average_pool(model: ModelFile, op: Op, x: Array) -> Array:
-    """Mean over positions: the sum in order from 0, times the float32 quotient 1 / positions."""
-    total = np.zeros(x.shape[2], np.float32)
-    for position in x.reshape(-1, x.shape[2]):
-        total = total + position
-    return (total * (np.float32(1) / np.float32(x.shape[0] * x.shape[1])))[None, None]
+    """Mean of a window or of all positions: the sum in order from 0, times the quotient 1 / taps."""
+    if op.kernel == (0, 0):
+        height, width = x.shape[:2]
+        op = replace(op, kernel=(height, width), stride=(1, 1), dilation=(1, 1))
+    total = np.zeros(out_shape(model, op), np.float32)
+    for under, exists in taps(op, x, total.shape):
+        total = np.where(exists, total + under, total)
+    return total * (np.float32(1) / np.float32(op.kernel[0] * op.kernel[1]))
+
+
+def max_pool(model: ModelFile, op: Op, x: Array) -> Array:
+    """Return the largest existing tap: the first one, then each later one that is above it."""
+    shape = out_shape(model, op)
+    largest = np.zeros(shape, np.float32)
+    found = np.zeros((*shape[:2], 1), bool)
+    for under, exists in taps(op, x, shape):
+        largest = np.where(exists & (~found | (under > largest)), under, largest)
+        found |= exists
+    return largest
+
+
+def subsample(model: ModelFile, op: Op, x: Array) -> Array:
+    """Every n-th position, between channels of zeros (one more behind where their number is odd)."""
+    out = np.zeros(out_shape(model, op), np.float32)
+    before = (out.shape[2] - x.shape[2]) // 2
+    read = x[:: op.stride[0], :: op.stride[1]][: out.shape[0], : out.shape[1]]
+    out[:, :, before : before + x.shape[2]] = read
+    return out
 
 
 SUMS: dict[str, Callable[[ModelFile, Op, Array], Array]] = {
@@ -184,4 +208,6 @@ SUMS: dict[str, Callable[[ModelFile, Op, Array], Array]] = {
     "binary_memory": binary_memory,
     "elementwise": elementwise,
     "average_pool": average_pool,
+    "max_pool": max_pool,
+    "subsample": subsample,
 }

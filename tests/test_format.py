@@ -153,7 +153,7 @@ def test_flipped_bit_is_refused(at: int) -> None:
 
 
 def test_unknown_operation_is_unsupported() -> None:
-    refused(patched(section(b"OPS ")[1] + 32, "I", 6), UnsupportedError)
+    refused(patched(section(b"OPS ")[1] + 32, "I", 99), UnsupportedError)
 
 
 HEADER_AND_TABLE = {
@@ -227,6 +227,9 @@ BINARY = layer_model("binary_conv2d", shape=(4, 3, 2), channels=3, kernel=(3, 2)
 MEMORY = layer_model("binary_memory", shape=(4, 1, 5), channels=5, kernel=(3, 1), pad=(1, 0))
 PLAIN = layer_model("elementwise", shape=(4, 3, 2), channels=2)
 POOL = layer_model("average_pool", shape=(4, 3, 2), channels=2)
+WINDOW = layer_model("average_pool", shape=(4, 3, 2), channels=2, kernel=(2, 2))
+LARGEST = layer_model("max_pool", shape=(4, 3, 2), channels=2, kernel=(2, 2), pad=(1, 1))
+EVERY = layer_model("subsample", shape=(4, 3, 2), channels=5, stride=(2, 2))
 
 
 def layer_of(model: ModelFile) -> Op:
@@ -284,6 +287,19 @@ WRONG_OPS: dict[str, tuple[ModelFile, dict[str, Any]]] = {
     "pool with geometry": (POOL, {"stride": (1, 1)}),
     "pool with dilation": (POOL, {"dilation": (0, 1)}),
     "pool of another shape": (POOL, {"out_f32": len(POOL.buffers) - 1, "out_bits": None}),
+    "pool with half a kernel": (POOL, {"kernel": (4, 0)}),
+    "window without stride": (WINDOW, {"stride": (0, 1)}),
+    "window with weights": (WINDOW, {"weights": layer_of(WINDOW).scale}),
+    "window of another shape": (WINDOW, {"out_f32": len(WINDOW.buffers) - 1, "out_bits": None}),
+    "window with flip": (WINDOW, {"flip": layer_of(WINDOW).scale}),
+    "largest of nothing": (LARGEST, {"pad": (2, 1)}),
+    "largest of nothing behind": (LARGEST, {"stride": (5, 1)}),
+    "largest without kernel": (LARGEST, {"kernel": (0, 0)}),
+    "subsample past the end": (EVERY, {"stride": (4, 2)}),
+    "subsample without stride": (EVERY, {"stride": (0, 1)}),
+    "subsample with a kernel": (EVERY, {"kernel": (1, 1)}),
+    "subsample with padding": (EVERY, {"pad": (1, 0)}),
+    "subsample to fewer channels": (EVERY, {"out_f32": 0, "out_bits": None, "stride": (1, 1)}),
     "read before it is written": (PLAIN, {"input": layer_of(PLAIN).out_f32}),
 }
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
+from image_nets import image_net
 from model_factory import SMALL_FRONTEND, features_for, layer_model, random_net
 from mutations import mutated
 from reference import run
@@ -35,6 +36,8 @@ BASES = {
         "binary_memory", shape=(9, 1, 70), channels=70, kernel=(3, 1), pad=(2, 0)
     ),
     "planes": two_plane_net(2, frontend=SMALL_FRONTEND),
+    "images": image_net(4, shape=(8, 4, 2)),
+    "max_pool": layer_model("max_pool", shape=(5, 4, 3), channels=3, kernel=(2, 3), pad=(1, 1)),
     "pool": layer_model("average_pool", shape=(3, 4, 5), channels=5, stage="slopes"),
 }
 BASE_BYTES = [model.to_bytes() for model in BASES.values()]

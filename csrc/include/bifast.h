@@ -78,7 +78,8 @@ BIFAST_API size_t bifast_n_depths(const bifast_model* model);
 BIFAST_API size_t bifast_sample_rate(const bifast_model* model);    /* Hz; 0: not fed with audio */
 BIFAST_API size_t bifast_window_samples(const bifast_model* model); /* longest clip; 0: as above */
 BIFAST_API size_t bifast_hop_samples(const bifast_model* model);    /* samples between frames */
-/* Shape of the features of one clip: frames (time) by bands by channels. */
+/* Shape of the features of one clip: frames (time) by bands by channels; of an image for a net on
+ * images: height by width by channels. */
 BIFAST_API void bifast_input_shape(const bifast_model* model, size_t shape[3]);
 BIFAST_API size_t bifast_scratch_bytes(const bifast_model* model); /* of one session */
 BIFAST_API const char* bifast_model_isa(const bifast_model* model);
@@ -106,7 +107,8 @@ BIFAST_API bifast_status bifast_run(bifast_session* session, size_t depth, const
 BIFAST_API bifast_status bifast_run_i16(bifast_session* session, size_t depth,
                                         const int16_t* samples, size_t n_samples, float* logits,
                                         size_t n_classes);
-/* Features [frames][bands][channels] of one clip to logits. */
+/* Features [frames][bands][channels] of one clip to logits, or an image [height][width][channels].
+ */
 BIFAST_API bifast_status bifast_run_features(bifast_session* session, size_t depth,
                                              const float* features, size_t n_features,
                                              float* logits, size_t n_classes);

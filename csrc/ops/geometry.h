@@ -102,6 +102,18 @@ struct Geometry {
   }
   size_t patch_step() const { return taps() == 1 && x.out != 1 ? 1 : y.stride * x.in; }
 
+  // Calls function(input position) for the existing taps of an output position, in order.
+  template <typename Function>
+  void for_taps(size_t position, const Function& function) const {
+    const size_t oy = position / x.out, ox = position % x.out;
+    const Axis::Taps ys = y.classes[y.class_of[oy]], xs = x.classes[x.class_of[ox]];
+    for (size_t ty = ys.first; ty < ys.last; ++ty) {
+      for (size_t tx = xs.first; tx < xs.last; ++tx) {
+        function(y.input_of(oy, ty) * x.in + x.input_of(ox, tx));
+      }
+    }
+  }
+
   // Copies the patch of one output position, row_bytes for each tap, missing taps zero. Whole runs
   // of taps along x are contiguous in the input where dilation is 1.
   void gather(const uint8_t* input, size_t row_bytes, size_t position, uint8_t* patch) const;

@@ -51,7 +51,7 @@ void OpInput::require_floats() const {
 }
 
 void OpInput::require_no_weights() const {
-  require(spec.weights == kNone, "has weights");
+  require_no_tensor_of_weights();
   constexpr std::array<uint32_t, 2> kZero{};
   require(
       spec.kernel == kZero && spec.stride == kZero && spec.pad == kZero && spec.dilation == kZero,
@@ -70,13 +70,22 @@ const TensorSpec& OpInput::tensor(uint32_t id, const char* role, size_t rows, si
 
 std::vector<float> OpInput::floats(uint32_t id, const char* role, size_t rows, size_t cols) const {
   const TensorSpec& t = tensor(id, role, rows, cols);
-  if (t.dtype != Dtype::f32 && t.dtype != Dtype::f16)
-    refuse(std::string(role) + ": expected floats");
   claim(rows * cols * sizeof(float));
   std::vector<float> values(rows * cols);
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] =
-        t.dtype == Dtype::f32 ? load<float>(t.data + 4 * i) : widen(load<uint16_t>(t.data + 2 * i));
+    switch (t.dtype) {
+      case Dtype::f32:
+        values[i] = load<float>(t.data + 4 * i);
+        break;
+      case Dtype::f16:
+        values[i] = widen(load<uint16_t>(t.data + 2 * i));
+        break;
+      case Dtype::i8:
+        values[i] = static_cast<float>(load<int8_t>(t.data + i));
+        break;
+      default:
+        refuse(std::string(role) + ": expected floats");
+    }
   }
   return values;
 }

@@ -59,6 +59,8 @@ struct OpInput {
   }
   // Stops a layer on floats that reads bits, or has the thresholds of a binary layer.
   void require_floats() const;
+  // Stops where weights are given to a layer that has none.
+  void require_no_tensor_of_weights() const { require(spec.weights == kNone, "has weights"); }
   // Stops where weights, kernel, stride, pad or dilation are given to a layer that has none.
   void require_no_weights() const;
   // A tensor of rows by cols (cols == 0: any), widened to float or int32.

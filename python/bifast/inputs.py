@@ -45,10 +45,13 @@ def samples(x: Samples, *, ranks: tuple[int, ...]) -> Samples:
     return x if x.flags.c_contiguous else x.copy(order="C")
 
 
+AXES = {"features": "frames, bands, channels", "images": "height, width, channels"}
+
+
 def features(
-    f: NDArray[np.float32], shape: tuple[int, int, int]
+    f: NDArray[np.float32], shape: tuple[int, int, int], *, what: str = "features"
 ) -> tuple[NDArray[np.float32], bool]:
-    """Check features of one clip or a batch.
+    """Check features of one clip or a batch, or images.
 
     Parameters
     ----------
@@ -56,6 +59,8 @@ def features(
         Shape (T, M, C) or (B, T, M, C), float32; C may be left out where it is 1.
     shape
         The model's (T, M, C).
+    what
+        "features" or "images", for messages.
 
     Returns
     -------
@@ -69,19 +74,19 @@ def features(
     ValueError
         If its dtype or shape is another, B is 0, or a value is not finite.
     """
-    _check_array(f, "features", (np.float32,))
+    _check_array(f, what, (np.float32,))
     forms = (shape, shape[:2]) if shape[2] == 1 else (shape,)
     for form in forms:
         if f.shape == form or (f.ndim == len(form) + 1 and f.shape[1:] == form):
             if f.size == 0:
-                raise ValueError(f"features: expected at least one clip, got shape {f.shape}")
+                raise ValueError(f"{what}: expected at least one clip, got shape {f.shape}")
             if not np.isfinite(f).all():
-                raise ValueError("features: expected finite values, got NaN or infinity")
+                raise ValueError(f"{what}: expected finite values, got NaN or infinity")
             return np.ascontiguousarray(f.reshape(-1, *shape)), f.ndim == len(form)
     texts = [str(list(form)) for form in forms]
     raise ValueError(
-        f"features: expected shape {' or '.join(texts)} (frames, bands, channels), with or without "
-        f"a batch in front, got shape {f.shape}"
+        f"{what}: expected shape {' or '.join(texts)} ({AXES[what]}), with or without "
+        f"a batch in front, got shape {f.shape}{_order_advice(f, shape)}"
     )
 
 
@@ -117,6 +122,16 @@ def _check_array(x: object, what: str, dtypes: tuple[type, ...]) -> None:
         elif x.dtype.kind in "iu" and what == "samples":
             advice += ", scaled to [-1, 1]"
         raise ValueError(f"{what}: expected dtype {names}, got {x.dtype}; {advice}")
+
+
+def _order_advice(f: NDArray[np.generic], shape: tuple[int, int, int]) -> str:
+    """Guess at the cause of a wrong shape."""
+    if f.ndim in (3, 4) and f.shape[-3:] == (shape[2], *shape[:2]):
+        axes = "1, 2, 0" if f.ndim == 3 else "0, 2, 3, 1"
+        return f": channels first; write x.transpose({axes})"
+    if f.ndim == 1 or (f.ndim == 2 and shape[2] > 1):
+        return "; this model has no front-end and takes no sound"
+    return ""
 
 
 def _rank_advice(x: NDArray[np.generic]) -> str:

@@ -131,13 +131,14 @@ class Model:
     def run(
         self, x: inputs.Samples, *, depth: str = "full", threads: int = 1
     ) -> NDArray[np.float32]:
-        """Compute the logits of clips.
+        """Compute the logits of clips, or of images.
 
         Parameters
         ----------
         x
             Shape (S,) or (B, S): float32 in [-1, 1] or int16, mono, at the model's rate; S from 1 to
-            `window`. Shorter clips are padded with zeros at the end.
+            `window`. Shorter clips are padded with zeros at the end. For a model without front-end:
+            shape (H, W, C) or (B, H, W, C), float32, of `input_shape`, channels last.
         depth
             One of `depths`.
         threads
@@ -154,7 +155,8 @@ class Model:
             If the dtype, the shape or a sample is not as above, or the depth is unknown. Longer audio
             is for `scan`.
         """
-        self._require_audio()
+        if self.sample_rate == 0:
+            return self._run_arrays("images", np.asarray(x), depth, threads)
         clips = inputs.samples(x, ranks=(1, 2))
         if clips.shape[-1] > self.window:
             raise ValueError(
@@ -167,8 +169,15 @@ class Model:
         return logits if clips.ndim == 2 else logits[0]
 
     def classify(self, x: inputs.Samples, *, depth: str = "full") -> Result:
-        """Classify one clip, shape (S,); arguments and errors as in `run`."""
-        logits = self.run(inputs.samples(x, ranks=(1,)), depth=depth)
+        """Classify one clip, shape (S,), or one image, shape (H, W, C); else as `run`."""
+        logits = self.run(
+            x if self.sample_rate == 0 else inputs.samples(x, ranks=(1,)), depth=depth
+        )
+        if logits.ndim > 1:
+            raise ValueError(
+                f"images: expected one image of shape {list(self._shape)}, got shape {x.shape}; "
+                "use run() for a batch"
+            )
         return Result.from_logits(self._labels, logits)
 
     def scan(self, x: inputs.Samples, *, hop: float = 0.25, depth: str = "full") -> Scan:
@@ -302,10 +311,7 @@ class Model:
         ValueError
             If the dtype, the shape or a value is not as above, or the depth is unknown.
         """
-        batch, single = inputs.features(f, self._shape)
-        index = inputs.depth_index(depth, self._depths)
-        logits = self._core.run_features(batch, index, inputs.thread_count(threads))
-        return logits[0] if single else logits
+        return self._run_arrays("features", f, depth, threads)
 
     def trace(
         self, f: NDArray[np.float32], *, depth: str = "full"
@@ -349,12 +355,21 @@ class Model:
             f"depths {'/'.join(self._depths)}, {len(self._data)} bytes, isa {self.isa}>"
         )
 
+    def _run_arrays(
+        self, what: str, x: NDArray[np.float32], depth: str, threads: int
+    ) -> NDArray[np.float32]:
+        """Run arrays of the input's shape, with or without a batch in front."""
+        batch, single = inputs.features(x, self._shape, what=what)
+        index = inputs.depth_index(depth, self._depths)
+        logits = self._core.run_features(batch, index, inputs.thread_count(threads))
+        return logits[0] if single else logits
+
     def _require_audio(self) -> None:
         """Refuse audio for a model without a front-end."""
         if self.sample_rate == 0:
             raise ValueError(
-                f"this model takes no audio but features of shape {list(self._shape)}; "
-                "use run_features()"
+                "this model has no front-end: it takes no audio but arrays of shape "
+                f"{list(self._shape)} (height, width, channels); use run() or classify()"
             )
 
 

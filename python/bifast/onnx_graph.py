@@ -11,6 +11,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from bifast.errors import UnsupportedError
 from bifast.format import Buffer, Op, Tensor
 
 Array = NDArray[np.float32]
@@ -79,8 +80,10 @@ class _Translator:
     def translate(self, op: Op) -> None:
         """Add one operation."""
         planes = self.values[op.input]
-        if op.code == "average_pool":
-            name = self.graph.add("GlobalAveragePool", planes[0])
+        if op.code.endswith("_pool"):
+            name = self.pool(op, planes[0])
+        elif op.code == "subsample":
+            name = self.subsample(op, planes[0])
         elif op.code == "elementwise":
             name = planes[0]
         else:
@@ -125,24 +128,57 @@ class _Translator:
                 self.graph.constant(weights * scale.reshape(-1, 1, 1, 1)),
                 self.graph.constant(shift.reshape(-1)),
             ]
-        size = self.net.buffers[op.input].shape
+        channels = self.net.buffers[op.input].channels
         memory = op.code.endswith("memory")
-        if memory and len(weights) > size[2]:
+        if memory and len(weights) > channels:
             # Output channel c reads input channel c modulo their number.
-            inputs[0] = self.graph.add("Concat", *[name] * (len(weights) // size[2]), axis=1)
-        written = op.out_f32 if op.out_f32 is not None else op.out_bits
-        assert written is not None
-        out = self.net.buffers[written].shape
+            inputs[0] = self.graph.add("Concat", *[name] * (len(weights) // channels), axis=1)
+        groups = len(weights) if memory else 1
+        return self.graph.add("Conv", *inputs, **self.window(op), group=groups)
+
+    def pool(self, op: Op, name: str) -> str:
+        """Add pooling over a window or over all positions."""
+        if op.kernel == (0, 0):
+            return self.graph.add("GlobalAveragePool", name)
+        window = self.window(op)
+        if op.code == "max_pool":
+            return self.graph.add("MaxPool", name, **window)
+        if window.pop("dilations") != [1, 1]:
+            raise UnsupportedError(f"{op.name}: ONNX has no average over taps that lie apart")
+        return self.graph.add("AveragePool", name, **window, count_include_pad=1)
+
+    def subsample(self, op: Op, name: str) -> str:
+        """Add every n-th position, between channels of zeros."""
+        out = self.output(op)
+        ends = [(out[i] - 1) * op.stride[i] + 1 for i in (0, 1)]
+        slices = ([0, 0], ends, [2, 3], list(op.stride))
+        name = self.graph.add(
+            "Slice", name, *(self.graph.constant(numbers, np.int64) for numbers in slices)
+        )
+        more = out[2] - self.net.buffers[op.input].channels
+        pads = [0, more // 2, 0, 0, 0, more - more // 2, 0, 0]
+        return self.graph.add("Pad", name, self.graph.constant(pads, np.int64))
+
+    def window(self, op: Op) -> dict[str, list[int]]:
+        """Return the geometry of an operation as attributes of a node."""
+        size, out = self.net.buffers[op.input].shape, self.output(op)
         after = [
             max(0, (out[i] - 1) * op.stride[i] + (op.kernel[i] - 1) * op.dilation[i] + 1
                 - op.pad[i] - size[i])
             for i in (0, 1)
         ]  # fmt: skip
-        return self.graph.add(
-            "Conv", *inputs, kernel_shape=list(op.kernel), strides=list(op.stride),
-            dilations=list(op.dilation), pads=[*op.pad, *after],
-            group=len(weights) if memory else 1,
-        )  # fmt: skip
+        return {
+            "kernel_shape": list(op.kernel),
+            "strides": list(op.stride),
+            "dilations": list(op.dilation),
+            "pads": [*op.pad, *after],
+        }
+
+    def output(self, op: Op) -> tuple[int, int, int]:
+        """Return the shape of what an operation writes."""
+        written = op.out_f32 if op.out_f32 is not None else op.out_bits
+        assert written is not None
+        return self.net.buffers[written].shape
 
     def weights(self, op: Op) -> Array:
         """Return weights as [c_out, c_in / group, kernel height, kernel width]."""

@@ -88,7 +88,8 @@ def run(args: argparse.Namespace) -> int:
     inputs.depth_index(args.depth, model.depths)  # before any file is read
     if model.sample_rate == 0:
         raise ValueError(
-            f"expected a model that takes audio, got {args.model!r}, which takes features"
+            f"expected a model that takes audio, got {args.model!r}: it has no front-end and takes "
+            f"arrays of shape {list(model.input_shape)}; use bifast.Model.run from Python"
         )
     if args.raw_rate and "-" not in args.inputs:
         raise ValueError("--raw-rate: expected the input - (stdin), got only files")

@@ -31,13 +31,14 @@ OP_NAME_BYTES = 31
 BUFFER_TYPES = ("f32", "bits", "bits2")
 # Planes of bits of each type of buffer that holds bits.
 PLANES = {"bits": 1, "bits2": 2}
-TENSOR_DTYPES = ("f32", "f16", "i16", "i32", "bits")
+TENSOR_DTYPES = ("f32", "f16", "i16", "i32", "bits", "i8")
 ARRAY_DTYPES: dict[str, np.dtype[np.generic]] = {
     "f32": np.dtype("<f4"),
     "f16": np.dtype("<f2"),
     "i16": np.dtype("<i2"),
     "i32": np.dtype("<i4"),
     "bits": np.dtype("u1"),
+    "i8": np.dtype("i1"),
 }
 
 MAX_FILE_BYTES = 256 << 20
@@ -69,6 +70,8 @@ OP_KINDS = {
     "binary_memory": OpKind(3, reads_bits=True, has_weights=True),
     "elementwise": OpKind(4, reads_bits=False, has_weights=False),
     "average_pool": OpKind(5, reads_bits=False, has_weights=False),
+    "max_pool": OpKind(6, reads_bits=False, has_weights=False),
+    "subsample": OpKind(7, reads_bits=False, has_weights=False),
 }
 
 

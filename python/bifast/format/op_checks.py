@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from bifast.errors import FormatError
 from bifast.format import layout
 from bifast.format.records import Buffer, Contents, Op, Tensor
 
-FLOATS = ("f32", "f16")
+FLOATS = ("f32", "f16", "i8")
 BITS = tuple(layout.PLANES)
+Indices = npt.NDArray[np.int64]
 MAX_F32 = float(np.finfo(np.float32).max)
 
 
@@ -167,18 +169,58 @@ def check_memory(check: OpCheck, source: Buffer, target: Buffer) -> None:
 
 def check_elementwise(check: OpCheck, source: Buffer, target: Buffer) -> None:
     """Check that the shape is kept and that there is no geometry."""
-    check_no_geometry(check)
+    check_no_geometry(check, "kernel", "stride", "pad", "dilation")
     check.require(
         source.shape == target.shape,
         f"output: expected the input's shape {source.shape}, got {target.shape}",
     )
 
 
-def check_pool(check: OpCheck, source: Buffer, target: Buffer) -> None:
-    """Check that one value for each channel remains and that there is no geometry."""
-    check_no_geometry(check)
-    expected = (1, 1, source.channels)
-    check.require(target.shape == expected, f"output: expected {expected}, got {target.shape}")
+def check_average_pool(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check a window, or without a kernel that one value for each channel remains."""
+    if check.op.kernel == (0, 0):
+        check_no_geometry(check, "kernel", "stride", "pad", "dilation")
+        expected = (1, 1, source.channels)
+        check.require(target.shape == expected, f"output: expected {expected}, got {target.shape}")
+        return
+    check_taps(check, source, target)
+    check_same_channels(check, source, target)
+
+
+def check_max_pool(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check a window of which some part always lies inside the input."""
+    check_taps(check, source, target)
+    check_same_channels(check, source, target)
+    for axis in range(2):
+        first, last = existing_taps(check.op, axis, source.shape[axis], target.shape[axis])
+        check.require(bool((first < last).all()), "pad: a window lies outside the input")
+
+
+def check_subsample(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check that all positions that are read exist, and that no channel is lost."""
+    check_no_geometry(check, "kernel", "pad", "dilation")
+    for axis in range(2):
+        stride = check.op.stride[axis]
+        check.require(
+            1 <= stride <= layout.MAX_DIMENSION,
+            f"stride: expected 1 .. {layout.MAX_DIMENSION}, got {check.op.stride}",
+        )
+        check.require(
+            (target.shape[axis] - 1) * stride < source.shape[axis],
+            f"output: {target.shape} reads positions outside the input {source.shape}",
+        )
+    check.require(
+        target.channels >= source.channels,
+        f"channels: expected at least the input's {source.channels}, got {target.channels}",
+    )
+
+
+def check_same_channels(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check that the channels stay."""
+    check.require(
+        target.channels == source.channels,
+        f"channels: expected the input's {source.channels}, got {target.channels}",
+    )
 
 
 GEOMETRY = {
@@ -186,7 +228,9 @@ GEOMETRY = {
     "binary_conv2d": check_conv,
     "binary_memory": check_memory,
     "elementwise": check_elementwise,
-    "average_pool": check_pool,
+    "average_pool": check_average_pool,
+    "max_pool": check_max_pool,
+    "subsample": check_subsample,
 }
 
 
@@ -214,19 +258,25 @@ def check_taps(check: OpCheck, source: Buffer, target: Buffer) -> None:
     )
 
 
-def tap_sets(op: Op, axis: int, size: int, out: int) -> int:
-    """Count the different sets of existing taps along one axis."""
+def existing_taps(op: Op, axis: int, size: int, out: int) -> tuple[Indices, Indices]:
+    """Find the first and the last (exclusive) existing tap of each output along one axis."""
     kernel, dilation = op.kernel[axis], op.dilation[axis]
     start = np.arange(out, dtype=np.int64) * op.stride[axis] - op.pad[axis]
     first = np.clip(-(start // dilation), 0, kernel)
     last = np.clip(-((start - size) // dilation), 0, kernel)
+    return first, last
+
+
+def tap_sets(op: Op, axis: int, size: int, out: int) -> int:
+    """Count the different sets of existing taps along one axis."""
+    first, last = existing_taps(op, axis, size, out)
     sets = np.where(last > first, first * (layout.MAX_KERNEL + 1) + last, 0)
     return len(np.unique(sets))
 
 
-def check_no_geometry(check: OpCheck) -> None:
-    """Check that kernel, stride, pad and dilation are zero."""
-    for field in ("kernel", "stride", "pad", "dilation"):
+def check_no_geometry(check: OpCheck, *fields: str) -> None:
+    """Check that fields of the geometry are zero."""
+    for field in fields:
         pair = getattr(check.op, field)
         check.require(pair == (0, 0), f"{field}: {check.op.code} has none, got {pair}")
 
@@ -276,11 +326,18 @@ def taps(op: Op, source: Buffer) -> int:
 
 
 def multiply_adds(op: Op, contents: Contents) -> int:
-    """Multiply-adds of one run of an operation; one per value for those without a kernel."""
+    """Multiply-adds of one run of an operation; those without weights count the values they read."""
     source = contents.buffers[op.input]
     index = op.out_bits if op.out_f32 is None else op.out_f32
-    if index is None or op.code in ("elementwise", "average_pool"):
-        return source.height * source.width * source.channels
-    target = contents.buffers[index]
-    planes = layout.PLANES.get(source.type, 1)
-    return target.height * target.width * target.channels * taps(op, source) * planes
+    if (
+        index is None
+        or op.code == "elementwise"
+        or (op.code, op.kernel) == ("average_pool", (0, 0))
+    ):
+        return math.prod(source.shape)
+    values = math.prod(contents.buffers[index].shape)
+    if op.code in ("average_pool", "max_pool"):
+        return values * op.kernel[0] * op.kernel[1]
+    if op.code == "subsample":
+        return values
+    return values * taps(op, source) * layout.PLANES.get(source.type, 1)
