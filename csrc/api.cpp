@@ -259,6 +259,11 @@ bifast_status bifast_find_depth(const bifast_model* model, const char* name, siz
   });
 }
 
+bifast_word bifast_word_of(const bifast_model* model, size_t label) {
+  const auto& words = model->model.words();
+  return label < words.size() ? words[label] : bifast_word{};
+}
+
 const char* bifast_card(const bifast_model* model) { return model->model.card().c_str(); }
 
 bifast_status bifast_session_new(const bifast_model* model, bifast_session** session) {

@@ -3,6 +3,7 @@
 #include "format.h"
 
 #include <algorithm>
+#include <cfloat>
 #include <cstring>
 #include <set>
 
@@ -16,10 +17,12 @@ namespace {
 constexpr uint8_t kMagic[8] = {0x89, 'B', 'I', 'F', 'A', 'S', 'T', '\n'};
 constexpr uint32_t kVersion = 1;
 constexpr size_t kHeaderBytes = 64, kSectionBytes = 32, kFrontendBytes = 64;
-constexpr size_t kBufferBytes = 16, kTensorBytes = 32, kOpBytes = 128, kOpNameBytes = 32;
+constexpr size_t kWordBytes = 32, kLevelBytes = 16, kBufferBytes = 16, kTensorBytes = 32;
+constexpr size_t kOpBytes = 128, kOpNameBytes = 32;
 constexpr size_t kMaxFileBytes = size_t{256} << 20;
 constexpr size_t kMaxCardBytes = size_t{1} << 20;
 constexpr uint32_t kMaxRecords = 4096, kMaxDepths = 32, kMaxDimension = 65535;
+constexpr double kMaxSeconds = 3600.0;
 
 struct Section {
   uint32_t count;
@@ -38,6 +41,8 @@ class Reader {
     if (sections_.contains("FRNT")) file.frontend = read_frontend();
     file.labels = read_names("LABL", kMaxRecords);
     file.depths = read_names("DPTH", kMaxDepths);
+    if (sections_.contains("WORD")) read_words(file);
+    if (sections_.contains("CASC")) read_cascade(file);
     read_buffers(file);
     read_tensors(file);
     read_ops(file);
@@ -63,8 +68,8 @@ class Reader {
     }
 
    private:
-    static constexpr const char* kKinds[] = {"FRNT", "LABL", "DPTH", "BUFF",
-                                             "TENS", "OPS ", "DATA", "META"};
+    static constexpr const char* kKinds[] = {"FRNT", "LABL", "DPTH", "WORD", "CASC",
+                                             "BUFF", "TENS", "OPS ", "DATA", "META"};
     const Section* find(const char* kind) const {
       for (const auto& [name, section] : found_) {
         if (name == kind) return &section;
@@ -101,7 +106,7 @@ class Reader {
   }
 
   void read_section_table() {
-    if (n_sections_ > 8) fail_format("more than 8 sections");
+    if (n_sections_ > 10) fail_format("more than 10 sections");
     Fields f(bytes_ + kHeaderBytes, n_bytes_ - kHeaderBytes, "section table");
     const size_t table_end = kHeaderBytes + n_sections_ * kSectionBytes;
     std::vector<Range> ranges;
@@ -167,6 +172,39 @@ class Reader {
     }
     if (at != end) fail_format(std::string(kind) + ": bytes after the last name");
     return names;
+  }
+
+  void read_words(ModelFile& file) {
+    const auto n = static_cast<uint32_t>(file.labels.size());
+    Fields f = records("WORD", kWordBytes, n, n);
+    for (const std::string& label : file.labels) {
+      const bifast_word w{f.take<double>(), f.take<double>(), f.take<double>()};
+      f.take_zeros(8);
+      const auto seconds = [](double s) { return s >= 0.0 && s <= kMaxSeconds; };
+      const bool none = w.threshold == 0.0 && w.smoothing == 0.0 && w.refractory == 0.0;
+      const bool fits = w.threshold > 0.0 && w.threshold <= 1.0;
+      if (!none && !(fits && seconds(w.smoothing) && seconds(w.refractory))) {
+        fail_format("WORD: " + label + ": a setting out of range");
+      }
+      file.words.push_back(w);
+    }
+  }
+
+  void read_cascade(ModelFile& file) {
+    const auto n = static_cast<uint32_t>(file.depths.size());
+    Fields f = records("CASC", kLevelBytes, n, n);
+    for (uint32_t depth = 0; depth < n; ++depth) {
+      const uint32_t used = f.u32();
+      const LevelSpec level{used != 0, f.take<float>(), f.take<float>()};
+      f.take_zeros(4);
+      const bool zero = level.word == 0.0f && level.other == 0.0f;
+      const bool margins = level.word >= 0.0f && level.word <= FLT_MAX && level.other >= 0.0f &&
+                           level.other <= FLT_MAX;
+      if (used > 1 || !margins || (!level.used && !zero) || (depth == 0 && !(level.used && zero))) {
+        fail_format("CASC: " + file.depths[depth] + ": a margin that must not be");
+      }
+      file.cascade.push_back(level);
+    }
   }
 
   void read_buffers(ModelFile& file) {

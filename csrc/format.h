@@ -52,12 +52,20 @@ struct OpSpec {
   float plane_scale;  // of the input's second plane; 0: it has none
 };
 
+// One depth of a cascade: its scores are taken where the best label leads by as much (model.h).
+struct LevelSpec {
+  bool used;
+  float word, other;  // the best label is a word, or none
+};
+
 struct ModelFile {
   std::optional<bifast_frontend_params> frontend;
   std::vector<std::string> labels, depths;
   std::vector<BufferSpec> buffers;
   std::vector<TensorSpec> tensors;
   std::vector<OpSpec> ops;
+  std::vector<bifast_word> words;  // one for each label, or none; threshold 0: no word
+  std::vector<LevelSpec> cascade;  // one for each depth, or none
   std::string card;
   uint32_t checksum;
 };

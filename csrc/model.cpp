@@ -77,6 +77,7 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
   labels_ = std::move(file.labels);
   depths_ = std::move(file.depths);
   card_ = std::move(file.card);
+  words_ = std::move(file.words);
   checksum_ = file.checksum;
 }
 

@@ -26,6 +26,7 @@ class Model {
   const std::vector<std::string>& labels() const { return labels_; }
   const std::vector<std::string>& depths() const { return depths_; }
   const std::string& card() const { return card_; }
+  const std::vector<bifast_word>& words() const { return words_; }
   const std::optional<Frontend>& frontend() const { return frontend_; }
   const BufferSpec& input() const { return buffers_.front(); }
   size_t input_size() const { return input().positions() * input().channels; }
@@ -72,6 +73,7 @@ class Model {
   std::optional<Frontend> frontend_;
   std::vector<std::string> labels_, depths_;
   std::string card_;
+  std::vector<bifast_word> words_;
   std::vector<BufferSpec> buffers_;
   std::vector<Layer> layers_;
   std::vector<size_t> offsets_;  // of the buffers in the arena

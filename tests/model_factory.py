@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bifast.format import FRONTEND_PAPER, Buffer, FrontendParams, ModelFile, Op, Tensor
+from bifast import Word
+from bifast.format import FRONTEND_PAPER, Buffer, FrontendParams, Level, ModelFile, Op, Tensor
 
 Array = npt.NDArray[Any]
 Shape = tuple[int, int, int]
@@ -242,6 +243,17 @@ def random_net(seed: int, *, frontend: FrontendParams | None = None) -> ModelFil
     pooled = b.buffer("f32", (1, 1, memory))
     b.add("pool", "average_pool", normal, out_f32=pooled)
     return b.model(pooled, int(rng.integers(1, 20)), frontend)
+
+
+def tuned(model: ModelFile) -> ModelFile:
+    """Give a model words and a cascade: label 0 is no word, the second depth is left out."""
+    words = [Word(0.5 + 0.4 / (i + 1), 0.1 * i, 1.0) for i in range(len(model.labels))]
+    levels = [Level(float(np.float32(0.3 * i)), 0.5 * i) for i in range(len(model.depths))]
+    return replace(
+        model,
+        words=[None, *words[1:]],
+        cascade=[level if i != 1 else None for i, level in enumerate(levels)],
+    )
 
 
 def conv_stage(

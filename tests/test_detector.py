@@ -34,6 +34,17 @@ SHARP = bifast.Word(threshold=0.8, smoothing=0.0, refractory=0.0)
 # ---- the detector --------------------------------------------------------------------------------
 
 
+def test_settings_of_a_file_are_the_usual_ones() -> None:
+    stored = {"yes": bifast.Word(0.6, 0.0, 0.5)}
+    labels = ("yes", "no", "unknown")
+    hop = {"hop": 4000, "sample_rate": 16000}
+    assert bifast.Detector(labels, **hop, usual=stored).words == stored
+    words = bifast.Detector(labels, **hop, words={"yes": None, "no": None}, usual=stored).words
+    assert words == {**stored, "no": bifast.Word()}
+    mine = {"yes": bifast.Word(0.9)}
+    assert bifast.Detector(labels, **hop, words=mine, usual=stored).words == mine
+
+
 def test_words_are_all_labels_but_silence_and_unknown() -> None:
     assert list(detector().words) == ["yes", "no"]
     assert detector().words["yes"] == bifast.Word()

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_factory import SMALL_FRONTEND, bifsmn, layer_model, random_net
+from model_factory import SMALL_FRONTEND, bifsmn, layer_model, random_net, tuned
 
-from bifast import FormatError, UnsupportedError, _core
-from bifast.format import FRONTEND_PAPER, Buffer, ModelFile, Op, Tensor
+from bifast import FormatError, UnsupportedError, Word, _core
+from bifast.format import FRONTEND_PAPER, Buffer, Level, ModelFile, Op, Tensor
 
 MODEL = random_net(3, frontend=SMALL_FRONTEND)
 DATA = MODEL.to_bytes()
@@ -43,14 +43,23 @@ def patched(offset: int, fields: str, *values: Any) -> bytes:
 
 def section(kind: bytes) -> tuple[int, int, int]:
     """Position of a section's table entry, its offset and its size in DATA."""
-    for at in range(64, 64 + 8 * 32, 32):
-        name, _, offset, size, _ = struct.unpack_from("<4sIQQQ", DATA, at)
+    return section_in(DATA, kind)
+
+
+def section_in(data: bytes, kind: bytes) -> tuple[int, int, int]:
+    (n_sections,) = struct.unpack_from("<I", data, 24)
+    for at in range(64, 64 + n_sections * 32, 32):
+        name, _, offset, size, _ = struct.unpack_from("<4sIQQQ", data, at)
         if name == kind:
             return at, offset, size
     raise KeyError(kind)
 
 
-@pytest.mark.parametrize("model", [MODEL, random_net(1), bifsmn()], ids=["small", "bare", "bifsmn"])
+@pytest.mark.parametrize(
+    "model",
+    [MODEL, random_net(1), bifsmn(), tuned(bifsmn())],
+    ids=["small", "bare", "bifsmn", "tuned"],
+)
 def test_round_trip_keeps_everything(model: ModelFile) -> None:
     again = ModelFile.from_bytes(model.to_bytes())
     assert again == model
@@ -218,6 +227,77 @@ def test_bytes_between_sections_must_be_zero() -> None:
     _, offset, size = section(b"LABL")
     assert (offset + size) % 64
     refused(patched(offset + size, "B", 1))
+
+
+# ---- words and cascade ---------------------------------------------------------------------------------
+
+TUNED = tuned(MODEL)
+LEVEL = Level(1.0, 0.5)
+
+
+def test_engine_reads_words() -> None:
+    found = {label: Word(*word) for label, word in _core.Model(TUNED.to_bytes(), None).words}
+    assert found == {
+        label: word for label, word in zip(TUNED.labels, TUNED.words, strict=True) if word
+    }
+    assert not _core.Model(DATA, None).words
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"words": TUNED.words[1:]},
+        {"words": [Word(1.5), *TUNED.words[1:]]},
+        {"words": [Word(smoothing=math.nan), *TUNED.words[1:]]},
+        {"words": [Word(refractory=3601.0), *TUNED.words[1:]]},
+        {"cascade": TUNED.cascade[1:]},
+        {"cascade": [None, LEVEL, LEVEL]},
+        {"cascade": [LEVEL, LEVEL, LEVEL]},
+        {"cascade": [Level(0.0, 0.0), Level(-1.0, 0.0), LEVEL]},
+        {"cascade": [Level(0.0, 0.0), Level(0.1, 0.0), LEVEL]},
+        {"cascade": [Level(0.0, 0.0), Level(math.inf, 0.0), LEVEL]},
+    ],
+    ids=str,
+)
+def test_writer_refuses_wrong_words_and_cascades(changes: dict[str, Any]) -> None:
+    with pytest.raises(FormatError, match=r"words|cascade"):
+        replace(MODEL, **changes).to_bytes()
+
+
+WORD_AND_CASCADE: dict[str, tuple[bytes, int, str, Any]] = {
+    "threshold above 1": (b"WORD", 32, "d", 1.01),
+    "threshold below 0": (b"WORD", 32, "d", -0.5),
+    "threshold not a number": (b"WORD", 32, "d", math.nan),
+    "smoothing below 0": (b"WORD", 40, "d", -1.0),
+    "refractory infinite": (b"WORD", 48, "d", math.inf),
+    "reserved": (b"WORD", 56, "Q", 1),
+    "smoothing of what is no word": (b"WORD", 8, "d", 1.0),
+    "used 2": (b"CASC", 32, "I", 2),
+    "the deepest left out": (b"CASC", 0, "I", 0),
+    "the deepest with a margin": (b"CASC", 4, "f", 1.0),
+    "margin below 0": (b"CASC", 36, "f", -1.0),
+    "margin not a number": (b"CASC", 40, "f", math.nan),
+    "margin infinite": (b"CASC", 40, "f", math.inf),
+    "margin of a depth that is left out": (b"CASC", 24, "f", 1.0),
+    "reserved of a level": (b"CASC", 44, "I", 1),
+}
+
+
+@pytest.mark.parametrize("what", WORD_AND_CASCADE)
+def test_wrong_words_and_cascades_are_refused(what: str) -> None:
+    kind, at, field, value = WORD_AND_CASCADE[what]
+    data = bytearray(TUNED.to_bytes())
+    struct.pack_into("<" + field, data, section_in(bytes(data), kind)[1] + at, value)
+    refused(with_crc(bytes(data)))
+
+
+@pytest.mark.parametrize("kind", [b"WORD", b"CASC"])
+def test_words_and_cascade_have_a_record_each(kind: bytes) -> None:
+    data = bytearray(TUNED.to_bytes())
+    at, _, size = section_in(bytes(data), kind)
+    record = {b"WORD": 32, b"CASC": 16}[kind]
+    struct.pack_into("<I", data, at + 4, size // record - 1)
+    refused(with_crc(bytes(data)))
 
 
 # ---- what operations may say ---------------------------------------------------------------------------

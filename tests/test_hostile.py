@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, note
 from hypothesis import strategies as st
 from image_nets import image_net
-from model_factory import SMALL_FRONTEND, features_for, layer_model, random_net
+from model_factory import SMALL_FRONTEND, features_for, layer_model, random_net, tuned
 from mutations import mutated
 from reference import run
 from two_planes import two_plane_net
@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 
 BASES = {
     "net": random_net(3, frontend=SMALL_FRONTEND),
+    "tuned": tuned(random_net(3, frontend=SMALL_FRONTEND)),
     "conv2d": layer_model("conv2d", shape=(5, 4, 3), channels=4, kernel=(3, 2), pad=(1, 0)),
     "binary": layer_model(
         "binary_conv2d", shape=(5, 4, 9), channels=66, kernel=(2, 3), pad=(1, 2), stage="threshold"

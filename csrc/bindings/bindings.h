@@ -74,6 +74,9 @@ class Model {
   size_t n_classes() const { return bifast_n_classes(get()); }
   std::tuple<size_t, size_t, size_t> input_shape() const;
 
+  // (label, (threshold, smoothing, refractory)) of each word.
+  py::list words() const;
+
   Array<float> run(const py::array& x, size_t depth, size_t threads);
   Array<float> run_features(const Array<float>& f, size_t depth, size_t threads);
   Array<float> features(const py::array& x);

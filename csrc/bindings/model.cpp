@@ -95,6 +95,17 @@ std::tuple<size_t, size_t, size_t> Model::input_shape() const {
   return {shape[0], shape[1], shape[2]};
 }
 
+py::list Model::words() const {
+  py::list all;
+  for (size_t i = 0; i < n_classes(); ++i) {
+    const bifast_word w = bifast_word_of(get(), i);
+    if (w.threshold == 0.0) continue;
+    all.append(py::make_tuple(bifast_label(get(), i),
+                              py::make_tuple(w.threshold, w.smoothing, w.refractory)));
+  }
+  return all;
+}
+
 Array<float> Model::run(const py::array& x, size_t depth, size_t threads) {
   if (x.ndim() != 2) throw py::value_error("samples: expected [B, S]");
   const auto n_clips = static_cast<size_t>(x.shape(0)), n_samples = static_cast<size_t>(x.shape(1));
@@ -182,6 +193,7 @@ void bind_model(py::module_& m) {
                              [](const Model& self) { return bifast_scratch_bytes(self.get()); })
       .def_property_readonly("isa", [](const Model& self) { return bifast_model_isa(self.get()); })
       .def_property_readonly("card", [](const Model& self) { return bifast_card(self.get()); })
+      .def_property_readonly("words", &Model::words)
       .def_property_readonly("input_shape", &Model::input_shape)
       .def("run", &Model::run, py::arg("x"), py::arg("depth"), py::arg("threads") = 1)
       .def("run_features", &Model::run_features, py::arg("f").noconvert(), py::arg("depth"),

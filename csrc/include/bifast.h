@@ -89,6 +89,17 @@ BIFAST_API const char* bifast_depth_name(const bifast_model* model,
                                          size_t index); /* NULL past the last */
 BIFAST_API bifast_status bifast_find_depth(const bifast_model* model, const char* name,
                                            size_t* index);
+
+/* When a word counts as heard: the mean of its probability over the windows of `smoothing` seconds
+ * reaches `threshold`, and it was not heard in the last `refractory` seconds. */
+typedef struct bifast_word {
+  double threshold; /* 0: no word, or the file tells nothing of it */
+  double smoothing, refractory;
+} bifast_word;
+
+/* What the file says of a label; zeros past the last. */
+BIFAST_API bifast_word bifast_word_of(const bifast_model* model, size_t label);
+
 /* The model's card, UTF-8 JSON, NUL-terminated. */
 BIFAST_API const char* bifast_card(const bifast_model* model);
 

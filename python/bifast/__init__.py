@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from bifast._core import default_isa, isas
 from bifast._core import version as __version__
-from bifast.detector import Detector, Event, Word
+from bifast.detector import Detector, Event
 from bifast.errors import BifastError, FormatError, UnsupportedError
 from bifast.listener import Listener
 from bifast.model import Model
 from bifast.results import LayerOutput, Result, Scan, Segment
 from bifast.shipped import DEFAULT_MODEL, models
 from bifast.stream import Stream
+from bifast.word import Word
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -11,27 +11,7 @@ from numpy.typing import NDArray
 
 from bifast.names import unknown
 from bifast.results import Scan, softmax
-
-# Classes that are no words.
-NOT_WORDS = frozenset({"silence", "unknown"})
-
-
-class Word(NamedTuple):
-    """When a word counts as heard.
-
-    Attributes
-    ----------
-    threshold
-        The smoothed probability from which it does, 0 .. 1.
-    smoothing
-        Seconds of audio over whose windows the probability is averaged; 0 takes each window alone.
-    refractory
-        Seconds after the end of an event in which the word is not heard again.
-    """
-
-    threshold: float = 0.8
-    smoothing: float = 0.5
-    refractory: float = 1.0
+from bifast.word import NOT_WORDS, Word, check_word
 
 
 class Event(NamedTuple):
@@ -93,8 +73,10 @@ class Detector:
     sample_rate
         Hz.
     words
-        The words to listen for, each with its settings or None for the usual ones. None: every label
-        but `silence` and `unknown`.
+        The words to listen for, each with its settings or None for the usual ones. None: the words
+        of `usual`, or without these every label but `silence` and `unknown`.
+    usual
+        The settings of words, such as `Model.words`; of others they are `Word()`.
 
     Raises
     ------
@@ -111,9 +93,11 @@ class Detector:
         hop: int,
         sample_rate: int,
         words: Mapping[str, Word | None] | None = None,
+        usual: Mapping[str, Word] | None = None,
     ) -> None:
+        usual = usual or {}
         if words is None:
-            words = {label: None for label in labels if label not in NOT_WORDS}
+            words = {label: None for label in usual or labels if label not in NOT_WORDS}
         if not isinstance(words, Mapping):
             raise TypeError(
                 f"words: expected a dict, such as {{'yes': None}}, got {type(words).__name__}"
@@ -126,7 +110,7 @@ class Detector:
         for name, setting in words.items():
             if name not in labels:
                 raise ValueError(unknown("word", name, labels))
-            word = _checked(name, Word() if setting is None else setting)
+            word = check_word(name, usual.get(name, Word()) if setting is None else setting)
             count = max(1, round(word.smoothing * sample_rate / hop))
             self._tracks[name] = _Track(labels.index(name), word, count)
         self._mute_until = -np.inf
@@ -190,16 +174,3 @@ class Detector:
         track.armed = False
         track.rest_until = best + window + track.word.refractory * self._rate
         return score, best
-
-
-def _checked(name: str, word: Word) -> Word:
-    """Refuse settings that make no sense."""
-    if not isinstance(word, Word):
-        raise TypeError(f"{name}: expected a bifast.Word or None, got {type(word).__name__}")
-    if not 0 < word.threshold <= 1:
-        raise ValueError(f"{name}: threshold: expected above 0, up to 1, got {word.threshold}")
-    for what in ("smoothing", "refractory"):
-        seconds = getattr(word, what)
-        if not 0 <= seconds <= 3600:
-            raise ValueError(f"{name}: {what}: expected 0 .. 3600 seconds, got {seconds}")
-    return word

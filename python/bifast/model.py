@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bifast import _core, inputs
-from bifast.detector import Detector, Word
+from bifast.detector import Detector
 from bifast.errors import FormatError, UnsupportedError
 from bifast.listener import Listener
 from bifast.results import LayerOutput, Result, Scan
 from bifast.source import Source, read_model
 from bifast.stream import Setup, Stream
+from bifast.word import Word
 
 # Samples that a scan pushes at once: a minute, after which an interrupt gets through.
 _SCAN_BLOCK = 1 << 20
@@ -88,6 +89,11 @@ class Model:
     def depths(self) -> tuple[str, ...]:
         """Names of the depths, deepest first."""
         return self._depths
+
+    @property
+    def words(self) -> dict[str, Word]:
+        """The words that the file has settings for, as `bifast tune` writes them; often none."""
+        return {label: Word(*word) for label, word in self._core.words}
 
     @property
     def sample_rate(self) -> int:
@@ -249,7 +255,8 @@ class Model:
         Parameters
         ----------
         words
-            As in `Detector`: the words, each with its `Word` settings or None. None: all of them.
+            As in `Detector`: the words, each with its `Word` settings or None for those in the file.
+            None: all words that the file has settings for, or every label but `silence` and `unknown`.
         hop, depth, gate
             As in `stream`.
         pre_roll
@@ -263,7 +270,11 @@ class Model:
         stream = self.stream(hop=hop, depth=depth, gate=gate)
         hop_samples = round(stream.hop * self.sample_rate)
         detector = Detector(
-            self._labels, hop=hop_samples, sample_rate=self.sample_rate, words=words
+            self._labels,
+            hop=hop_samples,
+            sample_rate=self.sample_rate,
+            words=words,
+            usual=self.words,
         )
         return Listener(stream, detector, pre_roll, self.window)
 

@@ -16,6 +16,7 @@ from bifast.cli import options
 from bifast.cli.meter import Meter
 from bifast.cli.on_word import Runner
 from bifast.inputs import Samples
+from bifast.word import NOT_WORDS
 
 _EPILOG = """\
 examples:
@@ -57,10 +58,9 @@ def register(commands: options.Subparsers) -> None:
     words.add_argument(
         "--words",
         metavar="W[=T],...",
-        help="what to listen for, each with a threshold of its own if you like (default: every label "
-        "but silence and unknown)",
+        help="what to listen for, each with a threshold of its own if you like (default: the words that "
+        "the model was tuned for, or every label but silence and unknown)",
     )
-    usual = bifast.Word()
     for name, what in (
         ("threshold", "probability from which a word is heard"),
         ("smoothing", "seconds over which it is averaged"),
@@ -69,9 +69,8 @@ def register(commands: options.Subparsers) -> None:
         words.add_argument(
             f"--{name}",
             type=float,
-            default=getattr(usual, name),
             metavar="P" if name == "threshold" else "S",
-            help=f"{what} (default: %(default)s)",
+            help=f"{what} (default: the model's, or {getattr(bifast.Word(), name)})",
         )
     parser.add_argument(
         "--hop",
@@ -199,14 +198,20 @@ def _paced(pieces: Iterator[Samples], rate: int) -> Iterator[Samples]:
 
 def _words(args: argparse.Namespace, model: bifast.Model) -> dict[str, bifast.Word]:
     """Return the settings of each word."""
-    usual = bifast.Word(args.threshold, args.smoothing, args.refractory)
+    options = {name: getattr(args, name) for name in bifast.Word._fields}
+    given = {name: value for name, value in options.items() if value is not None}
+
+    def usual(name: str) -> bifast.Word:
+        return model.words.get(name, bifast.Word())._replace(**given)
+
     if args.words is None:
-        return {label: usual for label in model.labels if label not in bifast.detector.NOT_WORDS}
+        return {name: usual(name) for name in model.words or model.labels if name not in NOT_WORDS}
     words = {}
     for item in args.words.split(","):
         name, _, threshold = item.strip().partition("=")
         try:
-            words[name] = usual._replace(threshold=float(threshold)) if threshold else usual
+            word = usual(name)
+            words[name] = word._replace(threshold=float(threshold)) if threshold else word
         except ValueError:
             raise ValueError(f"--words: {name}: expected a number, got {threshold!r}") from None
     return words

@@ -13,12 +13,13 @@ from bifast.format.records import (
     Buffer,
     Contents,
     FrontendParams,
+    Level,
     Op,
     Tensor,
 )
 from bifast.format.writer import encode
 
-__all__ = ["FRONTEND_PAPER", "Buffer", "FrontendParams", "ModelFile", "Op", "Tensor"]
+__all__ = ["FRONTEND_PAPER", "Buffer", "FrontendParams", "Level", "ModelFile", "Op", "Tensor"]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,9 @@ from bifast.errors import FormatError
 from bifast.format import layout
 from bifast.format.op_checks import check_op, multiply_adds
 from bifast.format.records import Buffer, Contents, FrontendParams, Op, Tensor
+from bifast.word import check_word
+
+LARGEST = float(np.finfo(np.float32).max)
 
 
 def require(condition: bool, message: str) -> None:
@@ -38,6 +41,8 @@ def check(contents: Contents) -> None:
     if contents.frontend is not None:
         check_frontend(contents.frontend)
         check_features(contents.frontend, contents.buffers[0])
+    check_words(contents)
+    check_cascade(contents)
     for index, tensor in enumerate(contents.tensors):
         check_tensor(index, tensor)
     for op in contents.ops:
@@ -57,6 +62,39 @@ def check_names(what: str, names: Sequence[str]) -> None:
     require(all(names), f"{what}: expected names that are not empty, got {list(names)}")
     require(len(set(names)) == len(names), f"{what}: expected unique names, got {list(names)}")
     require(not any("\0" in name for name in names), f"{what}: a name holds a NUL byte")
+
+
+def check_words(contents: Contents) -> None:
+    """Check the words' settings: one for each label, in range."""
+    if not contents.words:
+        return
+    expected, got = len(contents.labels), len(contents.words)
+    require(got == expected, f"words: expected {expected}, one for each label, got {got}")
+    for label, word in zip(contents.labels, contents.words, strict=True):
+        try:
+            if word is not None:
+                check_word(label, word)
+        except (TypeError, ValueError) as error:
+            raise FormatError(f"words: {error}") from error
+
+
+def check_cascade(contents: Contents) -> None:
+    """Check the levels of the cascade: one for each depth, the deepest always taken."""
+    if not contents.cascade:
+        return
+    expected, got = len(contents.depths), len(contents.cascade)
+    require(got == expected, f"cascade: expected {expected}, one for each depth, got {got}")
+    for depth, level in zip(contents.depths, contents.cascade, strict=True):
+        if level is None:
+            continue
+        for margin in (level.word, level.other):
+            fits = 0 <= margin <= LARGEST and float(np.float32(margin)) == margin
+            require(fits, f"cascade: {depth}: expected float32, 0 or more, got {margin}")
+    first = contents.cascade[0]
+    require(
+        first is not None and first.word == 0 == first.other,
+        f"cascade: expected margins 0 at the deepest depth, got {first}",
+    )
 
 
 def check_counts(contents: Contents) -> None:

@@ -16,12 +16,17 @@ ALIGNMENT = 64
 TENSOR_ALIGNMENT = 8
 NONE = 0xFFFFFFFF
 
-OPTIONAL_SECTION = b"FRNT"
-SECTIONS = (b"FRNT", b"LABL", b"DPTH", b"BUFF", b"TENS", b"OPS ", b"DATA", b"META")
+OPTIONAL_SECTIONS = (b"FRNT", b"WORD", b"CASC")
+SECTIONS = (
+    *(b"FRNT", b"LABL", b"DPTH", b"WORD", b"CASC"),
+    *(b"BUFF", b"TENS", b"OPS ", b"DATA", b"META"),
+)
 # Sections that hold one record whatever their size.
 SINGLE_SECTIONS = (b"FRNT", b"DATA", b"META")
 
 FRONTEND = struct.Struct("<8I4d")
+WORD = struct.Struct("<3d8s")
+LEVEL = struct.Struct("<I2fI")
 BUFFER = struct.Struct("<4I")
 TENSOR = struct.Struct("<4IQQ")
 OP = struct.Struct("<32s20If3I")

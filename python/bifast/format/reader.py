@@ -14,7 +14,8 @@ import numpy as np
 from bifast.errors import FormatError, UnsupportedError
 from bifast.format import layout
 from bifast.format.checks import check, require
-from bifast.format.records import Buffer, Contents, FrontendParams, Op, Tensor
+from bifast.format.records import Buffer, Contents, FrontendParams, Level, Op, Tensor
+from bifast.word import Word
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def decode(data: bytes) -> Contents:
         If the file is of a newer version.
     """
     sections = decode_sections(data, check_header(data))
-    front = sections.get(layout.OPTIONAL_SECTION)
+    front, words, cascade = (sections.get(kind) for kind in layout.OPTIONAL_SECTIONS)
     contents = Contents(
         frontend=None if front is None else decode_frontend(front),
         labels=decode_names(sections[b"LABL"]),
@@ -52,6 +53,8 @@ def decode(data: bytes) -> Contents:
         tensors=decode_tensors(sections[b"TENS"], sections[b"DATA"].payload),
         ops=tuple(decode_ops(sections[b"OPS "])),
         card=decode_card(sections[b"META"]),
+        words=() if words is None else tuple(decode_words(words)),
+        cascade=() if cascade is None else tuple(decode_cascade(cascade)),
     )
     check(contents)
     return contents
@@ -91,7 +94,7 @@ def decode_sections(data: bytes, n_sections: int) -> dict[bytes, Section]:
         require(entry.kind not in sections, f"section {entry.title}: expected once, got twice")
         sections[entry.kind] = entry
     for kind in layout.SECTIONS:
-        require(kind in sections or kind == layout.OPTIONAL_SECTION, f"section {kind!r}: missing")
+        require(kind in sections or kind in layout.OPTIONAL_SECTIONS, f"section {kind!r}: missing")
     end = table_end
     for entry in sorted(sections.values(), key=lambda entry: (entry.offset, len(entry.payload))):
         require(
@@ -150,6 +153,26 @@ def decode_frontend(section: Section) -> FrontendParams:
     require(center in (0, 1), f"front-end: expected center 0 or 1, got {center}")
     require(reserved == 0, "front-end: the reserved field must be zero")
     return FrontendParams(sample_rate, window, n_fft, win_length, hop, n_mels, center == 1, *floats)
+
+
+def decode_words(section: Section) -> Iterator[Word | None]:
+    """Read the WORD records."""
+    require(section.count > 0, "WORD: expected a record for each label, got none")
+    for threshold, smoothing, refractory, reserved in decode_records(section, layout.WORD):
+        require(not any(reserved), "WORD: the reserved field must be zero")
+        if threshold == 0:
+            require(smoothing == 0 == refractory, "WORD: what is no word must be zero")
+        yield Word(threshold, smoothing, refractory) if threshold != 0 else None
+
+
+def decode_cascade(section: Section) -> Iterator[Level | None]:
+    """Read the CASC records."""
+    require(section.count > 0, "CASC: expected a record for each depth, got none")
+    for used, word, other, reserved in decode_records(section, layout.LEVEL):
+        require(used in (0, 1) and reserved == 0, f"CASC: expected 0 or 1 and 0, got {used}")
+        if not used:
+            require(word == 0 == other, "CASC: a depth that is left out must be zero")
+        yield Level(word, other) if used else None
 
 
 def decode_names(section: Section) -> tuple[str, ...]:

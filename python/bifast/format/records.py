@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bifast.errors import FormatError
 from bifast.format.layout import ARRAY_DTYPES
+from bifast.word import Word
 
 Pair = tuple[int, int]
 
@@ -170,8 +171,23 @@ class Op:
 
 
 @dataclass(frozen=True)
+class Level:
+    """One depth of a cascade: how far ahead the best label must be for its scores to be taken.
+
+    `word` holds where the best label is a word, `other` where it is none; logits, float32.
+    """
+
+    word: float
+    other: float
+
+
+@dataclass(frozen=True)
 class Contents:
-    """Everything in a file, in the file's order; depths are deepest first."""
+    """Everything in a file, in the file's order; depths are deepest first.
+
+    `words` has for each label its settings, or None if it is no word; `cascade` has for each depth
+    its level, or None if it is left out. Both are empty where the file tells nothing of them.
+    """
 
     frontend: FrontendParams | None
     labels: tuple[str, ...]
@@ -180,8 +196,10 @@ class Contents:
     tensors: tuple[Tensor, ...]
     ops: tuple[Op, ...]
     card: dict[str, Any] = field(default_factory=dict)
+    words: tuple[Word | None, ...] = ()
+    cascade: tuple[Level | None, ...] = ()
 
     def __post_init__(self) -> None:
         """Take any sequences and keep them as tuples."""
-        for name in ("labels", "depths", "buffers", "tensors", "ops"):
+        for name in ("labels", "depths", "buffers", "tensors", "ops", "words", "cascade"):
             object.__setattr__(self, name, tuple(getattr(self, name)))

@@ -11,7 +11,8 @@ import numpy as np
 from bifast.errors import FormatError
 from bifast.format import layout
 from bifast.format.checks import check
-from bifast.format.records import Contents, FrontendParams, Op, Tensor
+from bifast.format.records import Contents, FrontendParams, Level, Op, Tensor
+from bifast.word import Word
 
 
 def encode(contents: Contents) -> bytes:
@@ -40,6 +41,12 @@ def encode(contents: Contents) -> bytes:
         (b"DATA", 1, data),
         (b"META", 1, encode_card(contents.card)),
     ]
+    if contents.cascade:
+        cascade = b"".join(encode_level(level) for level in contents.cascade)
+        sections.insert(2, (b"CASC", len(contents.cascade), cascade))
+    if contents.words:
+        words = b"".join(encode_word(word) for word in contents.words)
+        sections.insert(2, (b"WORD", len(contents.words), words))
     if contents.frontend is not None:
         sections.insert(0, (b"FRNT", 1, encode_frontend(contents.frontend)))
     return encode_file(sections)
@@ -101,6 +108,18 @@ def encode_frontend(params: FrontendParams) -> bytes:
         params.power_divisor,
         params.floor,
     )
+
+
+def encode_word(word: Word | None) -> bytes:
+    """Pack one record of the WORD section."""
+    return bytes(layout.WORD.size) if word is None else layout.WORD.pack(*word, bytes(8))
+
+
+def encode_level(level: Level | None) -> bytes:
+    """Pack one record of the CASC section."""
+    if level is None:
+        return bytes(layout.LEVEL.size)
+    return layout.LEVEL.pack(1, level.word, level.other, 0)
 
 
 def encode_tensors(tensors: Sequence[Tensor]) -> tuple[bytes, bytes]:
