@@ -28,6 +28,7 @@ from bifast.errors import UnsupportedError
 from bifast.train import loop
 from bifast.train.average import Average
 from bifast.train.batches import Batch, epoch_order
+from bifast.train.binarizers.bireal import BiReal
 from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from bifast.train.data import TASKS
@@ -193,6 +194,28 @@ def test_infinite_gradient_stops_the_run(
     monkeypatch.setattr(loop, "batch_loss", steep)
     with pytest.raises(TrainingDivergedError, match="gradient is nan at step 0"):
         run(tones, tmp_path, recipe())
+
+
+@pytest.mark.parametrize("part", ["activation", "weight"])
+def test_binarizer_whose_gradient_is_nan_is_named_with_layer_and_step(
+    part: str, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = getattr(BiReal, part)
+
+    def rotten(self: BiReal, x: torch.Tensor) -> Any:
+        root = torch.sqrt(x * 0)  # 0, with an infinite derivative
+        return right(self, x + root)
+
+    def chosen(self: BiReal, x: torch.Tensor) -> Any:
+        return (rotten if self.c_out == 256 else right)(self, x)  # in the expanding layers
+
+    monkeypatch.setattr(BiReal, part, chosen)
+    layer = r"blocks.\d.memory" if part == "activation" else r"blocks.\d.expand"
+    with pytest.raises(
+        TrainingDivergedError,
+        match=rf"gradient is nan at step 0 \(epoch 1\), from binarizer 'bireal', weights of layer {layer}",
+    ):
+        run(tones, tmp_path, recipe("net.binarizer=bireal"))
 
 
 @pytest.mark.parametrize(

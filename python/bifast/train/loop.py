@@ -14,6 +14,7 @@ import torch
 
 from bifast.train.average import Average
 from bifast.train.batches import Batch, Stock
+from bifast.train.blame import blame
 from bifast.train.build import build_net
 from bifast.train.calibrate import calibrate
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -248,8 +249,13 @@ def _run_epoch(
         value, size, *shares = torch.cat([torch.stack([loss.detach(), norm]), hits]).tolist()
         for what, measured in (("loss", value), ("gradient", size)):
             if not math.isfinite(measured):
-                what = f"{what} is {measured}"
-                raise _diverged(what, step, state.epoch, batch, lesson.stock.split, out)
+                what = f"{what} is {measured} at step {step} (epoch {state.epoch + 1})"
+                if math.isfinite(value):
+                    again = batch_loss(
+                        net, batch, optim, recipe.distill, lesson.teacher, lesson.prior
+                    )
+                    what += blame(net, again[0])
+                raise _diverged(what, step, batch, lesson.stock.split, out)
         state.optimizer.step()
         net.project()
         if state.average is not None:
@@ -261,16 +267,14 @@ def _run_epoch(
     return total / steps
 
 
-def _diverged(
-    what: str, step: int, epoch: int, batch: Batch, split: Split, out: Path
-) -> TrainingDivergedError:
+def _diverged(what: str, step: int, batch: Batch, split: Split, out: Path) -> TrainingDivergedError:
     """Write the step and its clips to `diverged.json` and return the error that tells of them."""
     clips = [split.names[clip] for clip in batch.clips]
     write_json(out / "diverged.json", {"what": what, "step": step, "clips": clips})
     last = out / "last.pt"
     good = f"the last good checkpoint is {last}" if last.exists() else "there is no checkpoint yet"
     return TrainingDivergedError(
-        f"{what} at step {step} (epoch {epoch + 1}), clips {', '.join(clips[:3])} ... "
+        f"{what}, clips {', '.join(clips[:3])} ... "
         f"({len(clips)}, all in {out / 'diverged.json'}); {good}; try a smaller optim.lr"
     )
 

@@ -60,6 +60,13 @@ class Registry(Generic[T]):
             raise ValueError(f"unknown {self.kind} {name!r}; {nearest(name, self.names())}")
         return self._items[name]
 
+    def name_of(self, item: T) -> str:
+        """Return the name under which an object is filed; `KeyError` if it is not."""
+        for name, known in self._items.items():
+            if known is item:
+                return name
+        raise KeyError(f"no {self.kind}: {item!r}")
+
     def __iter__(self) -> Iterator[str]:
         """Iterate over the names, in order of registration."""
         return iter(self._items)

@@ -22,6 +22,9 @@ class Binarizer(nn.Module):
         False if the layer stays in full precision and so can not be exported as a binary operation.
     n_planes
         Planes of bits that stand for an input: 1 for b1, 2 for b1 + s b2, with one scalar s.
+    scale
+        Real factors of a layer's levels: one for each output `channel`, one for the `layer`, or `none`.
+        All fold into the batch norm.
     unsupported
         Why the engine can not run a layer of it as bits; empty where it can.
     linear
@@ -30,6 +33,7 @@ class Binarizer(nn.Module):
 
     binary: bool = True
     n_planes: int = 1
+    scale: str = "channel"
     unsupported: str = ""
     linear: str = ""
 
@@ -49,6 +53,15 @@ class Binarizer(nn.Module):
         `activation`; a binarizer of two overrides this.
         """
         return (self.activation(x),)
+
+    def needs(self) -> str:
+        """Say in a few words what the engine needs to run a layer of it, or that it can not."""
+        if self.unsupported or not self.binary:
+            return "not bits"
+        planes = "1 plane" if self.n_planes == 1 else f"{self.n_planes} planes"
+        signs = "signs at 0" if self.thresholds() is None else "thresholds"
+        scale = "no scale" if self.scale == "none" else f"a scale a {self.scale}"
+        return f"{planes}, {signs}, {scale}"
 
     def plane_scale(self) -> Tensor:
         """Return s, the worth of the second plane: a positive float32 scalar."""

@@ -87,7 +87,7 @@ class Layer(nn.Module):
         scale, shift
             Each [c_out], float32, rounded once from float64.
         """
-        _, weight_scale = self.binarizer.weight(self.weight.detach())
+        weight_scale = self.binarizer.weight(self.weight.detach())[1].detach()
         if self.norm is not None:
             norm_scale, shift = self.norm.affine(depth)
             return (weight_scale.double() * norm_scale).float(), shift.float()

@@ -82,7 +82,7 @@ class Outcome:
 def one_bit_weights(net: KeywordNet) -> tuple[int, int]:
     """Count the weights that are one bit, and all.
 
-    A layer's weights are, if in each output channel all have one size and none is zero.
+    A layer's weights are, if in each output channel they take two values, none of them zero.
     """
     bits = total = 0
     for _, layer, _, _ in net.layer_table():
@@ -92,10 +92,9 @@ def one_bit_weights(net: KeywordNet) -> tuple[int, int]:
 
 
 def _is_one_bit(layer: Layer) -> bool:
-    levels, _ = layer.binarizer.weight(layer.weight)
-    sizes = levels.abs().flatten(1)
-    least = sizes.amin(1)
-    return bool((least > 0).all() and torch.equal(least, sizes.amax(1)))
+    flat = layer.binarizer.weight(layer.weight)[0].flatten(1)
+    least, most = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+    return bool((((flat == least) | (flat == most)) & (flat != 0)).all())
 
 
 def measure_run(
