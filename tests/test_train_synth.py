@@ -117,7 +117,7 @@ def test_missing_voice_file_is_named(programs: Path, tmp_path: Path) -> None:
 def test_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SynthesisError, match=r"espeak-ng and flite: install, or set"):
-        Synthesizer(tmp_path, 0)
+        Synthesizer(tmp_path, 0).wave("yes:1:0")
 
 
 def test_words_are_spoken_once_and_kept(programs: Path, voice_file: str, tmp_path: Path) -> None:
@@ -125,8 +125,19 @@ def test_words_are_spoken_once_and_kept(programs: Path, voice_file: str, tmp_pat
     first = [made.wave(f"yes:6:{index}") for index in range(6)]
     assert all(w.shape == (16000,) and w.dtype == np.float32 for w in first)
     assert len(programs.read_text().splitlines()) == 6
-    [path, *_] = sorted((tmp_path / "cache").glob("*.npy"))
+    [path, *_] = sorted((tmp_path / "cache").glob("*.opus"))
     path.write_bytes(b"damaged")
     again = [made.wave(f"yes:6:{index}") for index in range(6)]
     assert all(map(np.array_equal, first, again))
     assert len(programs.read_text().splitlines()) == 7
+
+
+def test_words_that_are_kept_need_no_program(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Synthesizer(tmp_path / "cache", 0).wave("yes:2:1")
+    monkeypatch.setenv("PATH", "")
+    brought = Synthesizer(tmp_path / "cache", 0)
+    assert np.array_equal(brought.wave("yes:2:1"), first)
+    with pytest.raises(SynthesisError, match="install"):
+        brought.wave("yes:2:0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bifast.train.data import commands8 as commands8
 from bifast.train.data import commands12 as commands12
+from bifast.train.data import embed as embed
 from bifast.train.data import own_words as own_words
 from bifast.train.data import words as words
 from bifast.train.data.folder import DataFolder as DataFolder

@@ -33,6 +33,8 @@ from bifast.train.registry import nearest
 CACHE_VERSION = 2
 # Examples that a process computes at a time.
 _PART = 64
+# The same for synthetic words alone: how their sound is kept.
+SYNTH_VERSION = 2
 Track = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
@@ -60,6 +62,11 @@ class Split:
     groups: list[str]
     broken: list[str]
     names: list[str] = dataclasses.field(default_factory=list)
+
+
+def is_synthetic(example: Example) -> bool:
+    """Whether an example is spoken by a synthetic voice."""
+    return example.made.startswith("synth:")
 
 
 def frontend_of(params: FrontendParams) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -131,8 +138,9 @@ class _Job:
             clips += self.folder.clips("noise", "training") + self.folder.clips("rir")
         # Masks are laid over the features later.
         spec = dataclasses.asdict(dataclasses.replace(self.spec, masks=Masks()))
+        synth = [SYNTH_VERSION] if any(map(is_synthetic, self.examples)) else []
         plan = {
-            "version": [CACHE_VERSION, bifast.__version__],
+            "version": [CACHE_VERSION, bifast.__version__, *synth],
             "files": self.folder.fingerprint(clips),
             "examples": hashlib.sha256(repr(self.examples).encode()).hexdigest(),
             "spec": spec if self.training else None,
@@ -237,7 +245,7 @@ class _Worker:
     def __init__(self, job: _Job, cache: Path) -> None:
         self.job = job
         self.synth = None
-        if any(e.made.startswith("synth:") for e in job.examples):
+        if any(map(is_synthetic, job.examples)):
             self.synth = Synthesizer(cache / "synth", job.spec.seed, job.spec.piper_voices)
         self.fill = _Filler(job) if job.shape[0] > 1 else None
         self.frontend = frontend_of(job.params)

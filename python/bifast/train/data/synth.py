@@ -155,7 +155,8 @@ class Synthesizer:
     Parameters
     ----------
     cache
-        Folder for the sound; one `.npy` for each spoken word.
+        Folder for the sound; one Opus file of some 3 KB for each spoken word. Words that are there
+        need no program, so a cache that was filled elsewhere can be brought along.
     seed
         Chooses voices, level and placement.
     piper_voices
@@ -164,35 +165,34 @@ class Synthesizer:
     Raises
     ------
     SynthesisError
-        If a program or a voice file is missing.
+        If a voice file is missing.
     """
 
     def __init__(self, cache: Path, seed: int, piper_voices: tuple[str, ...] = ()) -> None:
-        missing = [p for p in ("espeak-ng", "flite") if shutil.which(p) is None]
-        if missing:
-            raise SynthesisError(
-                f"synthetic words need {' and '.join(missing)}: install, or set data.synthetic=0"
-            )
-        if piper_voices:
-            piper_program()
         self.cache = cache
         self.seed = seed
         self.piper = tuple(PiperVoice.read(path) for path in piper_voices)
         cache.mkdir(parents=True, exist_ok=True)
 
     def wave(self, key: str) -> NDArray[np.float32]:
-        """Return the second of sound for `WORD:COUNT:INDEX`: the INDEX-th of COUNT voices."""
+        """Return the second of sound for `WORD:COUNT:INDEX`: the INDEX-th of COUNT voices.
+
+        Raises
+        ------
+        SynthesisError
+            If the word is not in the cache, and a program is missing or fails.
+        """
         word, count, index = key.rsplit(":", 2)
         named = f"{key}:{self.seed}" + (f":{self.piper}" if self.piper else "")
         name = hashlib.sha256(named.encode()).hexdigest()[:24]
-        path = self.cache / f"{name}.npy"
+        path = self.cache / f"{name}.opus"
         spoken = _read(path)
         if spoken is None:
+            _check_programs(self.piper)
             voice = voices(word, int(count), self.seed, self.piper)[int(index)]
-            # Through the file's 16 bits at once, so that the first run hears what later ones do.
-            samples = np.round(speak(word, voice) * 32767).astype(np.int16)
-            write_beside(path, lambda beside: np.save(beside, samples))
-            spoken = _to_float(samples)
+            write_beside(path, lambda beside: _write(beside, speak(word, voice)))
+            # From the file at once, so that the first run hears what later ones do.
+            spoken = audio.load(path, RATE)
         rng = np.random.default_rng(int(name[:12], 16))
         out = np.zeros(RATE, np.float32)
         spoken = spoken[:RATE]
@@ -203,14 +203,24 @@ class Synthesizer:
         return out + rng.normal(0, 10 ** rng.uniform(-4.5, -3), RATE).astype(np.float32)
 
 
+def _check_programs(piper: tuple[PiperVoice, ...]) -> None:
+    missing = [p for p in ("espeak-ng", "flite") if shutil.which(p) is None]
+    if missing:
+        raise SynthesisError(
+            f"synthetic words need {' and '.join(missing)}: install, or set data.synthetic=0"
+        )
+    if piper:
+        piper_program()
+
+
 def _read(path: Path) -> NDArray[np.float32] | None:
     """Return the sound of a cache file; None if it is missing or damaged."""
     try:
-        samples: NDArray[np.int16] = np.load(path)
-    except (FileNotFoundError, ValueError, EOFError):
+        return audio.load(path, RATE)
+    except (FileNotFoundError, FormatError):
         return None
-    return _to_float(samples)
 
 
-def _to_float(samples: NDArray[np.int16]) -> NDArray[np.float32]:
-    return samples.astype(np.float32) / np.float32(32768)
+def _write(path: Path, wave: NDArray[np.float32]) -> None:
+    soundfile = audio.extra("soundfile", "synthetic words are kept as Opus")
+    soundfile.write(path, wave, RATE, format="OGG", subtype="OPUS")
