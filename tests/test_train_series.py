@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
@@ -16,14 +19,18 @@ for package in ("soundfile", "rich", "matplotlib"):
 
 from train_folder import make_folder
 
+import bifast
 from bifast.cli import main
+from bifast.train.binarizers import BINARIZERS
 from bifast.train.checkpoint import CheckpointError
 from bifast.train.data import TASKS
+from bifast.train.lock import lock_if_free
 from bifast.train.recipe import RecipeError, load_recipe
 from bifast.train.series import Row, Series, load_series, row_recipe, run_series, series_names
 from bifast.train.series.outcome import Outcome
 from bifast.train.series.summary import Spread, Table, collect
 from bifast.train.series.table import markdown
+from bifast.train.speed import net_nanoseconds
 from bifast.train.watch import Watcher
 
 SMALL = ["optim.epochs=1", "optim.batch=16", "data.variants=1", "net.depths=2"]
@@ -68,11 +75,20 @@ class Log(Watcher):
         self.said.append(text)
 
 
-def run(series: Series, tones: Path, out: Path, *settings: str) -> tuple[Table, list[str]]:
+def run(
+    series: Series, tones: Path, out: Path, *settings: str, stage: str = "all"
+) -> tuple[Table, list[str]]:
     log = Log()
-    names = [row.name for row in series.rows]
-    cache, chosen = tones.parent / "cache", [*SMALL, *settings]
-    table = run_series(series, tones, out, cache, settings=chosen, only=names, watch=lambda: log)
+    table = run_series(
+        series,
+        tones,
+        out,
+        tones.parent / "cache",
+        settings=[*SMALL, *settings],
+        only=[row.name for row in series.rows],
+        watch=lambda: log,
+        stage=stage,
+    )
     return table, log.said
 
 
@@ -161,8 +177,8 @@ def test_series_measures_by_the_engine_or_says_why_not(tones: Path, tmp_path: Pa
     assert ours.one_bit == pytest.approx(98, abs=0.1)
     assert real.one_bit < 7
     assert ours.size * 10 < real.size
-    assert set(ours.milliseconds) == {"full", "half"}
-    assert not real.milliseconds
+    assert set(ours.nanoseconds) == {"full", "half"}
+    assert not real.nanoseconds
     expected = ours.accuracy["full"].mean - real.accuracy["full"].mean
     assert real.drop["full"].mean == pytest.approx(expected)
     # The engine counts what PyTorch counted at the end of training.
@@ -220,7 +236,7 @@ def test_command_runs_a_series_and_writes_all_tables(
     file.write_text(FILE.replace("seeds = [1, 2]", "seeds = [5]"))
     settings = [part for setting in SMALL for part in ("--set", setting)]
     where = ["--data", str(tones), "--out", str(out), "--cache", str(tones.parent / "cache")]
-    command = ["compare", str(file), *settings, *where, "--threads", "1", "--rows", "ours"]
+    command = ["survey", str(file), *settings, *where, "--threads", "1", "--only", "ours"]
     assert main(command) == 0
     assert "| Ours | 1 |" in capsys.readouterr().out
     assert (out / "table.png").stat().st_size > 1000
@@ -236,7 +252,129 @@ def test_command_runs_a_series_and_writes_all_tables(
 
     assert main([*command[:-1], "our"]) == 2
     assert "did you mean 'ours'" in capsys.readouterr().err
-    assert main(["compare", "released-cod"]) == 2
+    assert main(["survey", "released-cod"]) == 2
     assert "did you mean 'released-code'" in capsys.readouterr().err
-    assert main(["compare", "--list"]) == 0
+    assert main(["survey", "--list"]) == 0
     assert "released-code" in capsys.readouterr().out
+
+
+def test_training_and_measuring_are_two_calls(tones: Path, tmp_path: Path) -> None:
+    series = series_of(OURS)
+    table, said = run(series, tones, tmp_path, stage="measure")
+    assert (said, table.rows[0].trained) == ([], [])
+    table, _ = run(series, tones, tmp_path, stage="train")
+    assert (table.rows[0].trained, table.rows[0].seeds) == ([1], [])
+    assert "| Ours | 0 | not measured |" in (tmp_path / "table.md").read_text()
+    weights = (tmp_path / "seed1" / "ours" / "final.pt").read_bytes()
+    assert run(series, tones, tmp_path, stage="train")[1] == []
+    table, _ = run(series, tones, tmp_path, stage="measure")
+    assert table.rows[0].seeds == [1]
+    assert table.rows[0].needs == "1 plane, signs at 0, a scale a channel"
+    assert table.rows[0].device == "cpu"
+    assert (tmp_path / "seed1" / "ours" / "final.pt").read_bytes() == weights
+
+
+def test_run_of_another_process_is_left_to_it(tones: Path, tmp_path: Path) -> None:
+    busy = tmp_path / "seed1" / "ours"
+    busy.mkdir(parents=True)
+    with lock_if_free(busy / ".lock") as free:
+        assert free
+        table, said = run(series_of(OURS, REAL), tones, tmp_path, stage="train")
+    assert [text for text in said if text.startswith("[")] == ["[1/2] real, seed 1"]
+    assert [row.trained for row in table.rows] == [[], [1]]
+
+
+def test_student_waits_for_a_teacher_that_another_process_trains(
+    tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = Row("teacher", "Teacher", "sc11")
+    taught = Row(
+        "taught", "Taught", "sc11", changes={"distill": {"teacher": "teacher", "mse": 0.1}}
+    )
+    place = tmp_path / "seed1" / "teacher"
+    place.mkdir(parents=True)
+    with ExitStack() as stack:
+        stack.enter_context(lock_if_free(place / ".lock"))
+
+        def end_of_the_other(seconds: float) -> None:
+            run(series_of(teacher), tones, tmp_path / "elsewhere", stage="train")
+            for file in (tmp_path / "elsewhere" / "seed1" / "teacher").iterdir():
+                file.replace(place / file.name)
+            stack.close()
+
+        monkeypatch.setattr(time, "sleep", end_of_the_other)
+        table, said = run(series_of(taught, teacher), tones, tmp_path, stage="train")
+    assert [row.trained for row in table.rows] == [[1], [1]]
+    assert not any("FileNotFoundError" in text for text in said)
+
+
+OWN = """
+import torch
+from bifast.train.binarizers import Binarizer
+from bifast.train.binarizers.sign import sign_clip
+
+class Halves(Binarizer):
+    def activation(self, x):
+        return sign_clip(x)
+
+    def weight(self, w):
+        return sign_clip(w), w.new_full((w.shape[0],), 0.5)
+
+class Rotten(Halves):
+    def activation(self, x):
+        return sign_clip(x + torch.sqrt(x * 0))
+
+class Broken(Halves):
+    def weight(self, w):
+        raise KeyError("weights")
+
+number = 3
+"""
+
+
+def test_binarizers_of_the_users_own_are_rows_and_bad_ones_say_so(
+    tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN)
+    settings = [part for setting in SMALL for part in ("--set", setting)]
+    where = ["--data", str(tones), "--out", str(tmp_path), "--cache", str(tones.parent / "cache")]
+    own = [part for name in ("Rotten", "Broken", "Halves") for part in ("--with", f"{file}:{name}")]
+    chosen = ["--only", "rotten,broken,halves", "--seeds", "1", "--threads", "1"]
+    assert main(["survey", "survey-kws", *own, *chosen, *settings, *where]) == 1
+    capsys.readouterr()
+    rows = {row["name"]: row for row in json.loads((tmp_path / "table.json").read_text())["rows"]}
+    assert rows["halves"]["measured_by"] == "engine"
+    assert rows["halves"]["reference"] == "full"
+    assert "gradient is nan at step 0 (epoch 1), from binarizer 'rotten'" in str(
+        rows["rotten"]["errors"]
+    )
+    assert rows["broken"]["errors"] == ["seed 1: KeyError: 'weights'"]
+    for place, message in (
+        (f"{file}:Halfs", "no class 'Halfs'; did you mean 'Halves'"),
+        (f"{file}:number", "number is no subclass of"),
+        (f"{tmp_path / 'other.py'}:Halves", "there is no file"),
+        ("mine", "expected FILE.py:CLASS"),
+    ):
+        assert main(["survey", "survey-kws", "--with", place]) == 2
+        assert message in capsys.readouterr().err
+    file.with_name("wrong.py").write_text("import nothing_of_that_name\nclass A: pass\n")
+    assert main(["survey", "--with", f"{tmp_path / 'wrong.py'}:A"]) == 2
+    assert "ModuleNotFoundError: No module named" in capsys.readouterr().err
+
+
+def test_survey_has_every_binarizer_in_a_row() -> None:
+    series = load_series("survey-kws")
+    used = {row_recipe(series, row, 1, []).net.binarizer for row in series.rows}
+    quirks = {"pair-scale", "sign-zero", "released", "released-linear"}
+    own = {"halves", "rotten", "broken"}
+    assert used == set(BINARIZERS.names()) - quirks - own
+    assert len(used) >= 15
+    assert {row.reference for row in series.rows} == {"full", ""}
+
+
+def test_time_of_the_net_is_less_at_a_thinner_depth() -> None:
+    model = bifast.Model.load("bifsmn")
+    times = net_nanoseconds(model, model.features(np.zeros(16000, np.float32)))
+    assert list(times) == list(model.depths)
+    assert times["full"] > times["eighth"] > 0

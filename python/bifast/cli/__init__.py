@@ -11,7 +11,6 @@ from collections.abc import Sequence
 import bifast
 from bifast.cli import (
     bench,
-    compare,
     demo,
     doctor,
     evaluate,
@@ -20,10 +19,11 @@ from bifast.cli import (
     inspect,
     listen,
     run,
+    survey,
     train,
 )
 
-COMMANDS = (run, listen, demo, info, inspect, doctor, bench, train, compare, export, evaluate)
+COMMANDS = (run, listen, demo, info, inspect, doctor, bench, train, survey, export, evaluate)
 
 _EPILOG = """\
 examples:

@@ -44,6 +44,7 @@ def register(commands: options.Subparsers) -> None:
     )
     parser.add_argument("--onnx", metavar="FILE", help="the ONNX file to write")
     parser.add_argument("--depth", help="depth of the ONNX graph (default: the deepest)")
+    options.add_own(parser)
     parser.set_defaults(run=run)
 
 
@@ -61,6 +62,10 @@ def run(args: argparse.Namespace) -> int:
     from bifast.train import extra
 
     extra.require()
+    from bifast.train.own import load_binarizer
+
+    for own in args.own:
+        load_binarizer(own)
     if args.out:
         _write_model(args)
     if args.onnx:

@@ -49,6 +49,52 @@ def add_depth(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_training(parser: argparse.ArgumentParser, out: str) -> None:
+    """Add what every command that trains takes; `out` says what --out is."""
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the recipe, e.g. optim.epochs=3; may be repeated",
+    )
+    add_own(parser)
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="data folder: one folder of sounds a word, or an index.csv (default: BIFAST_DATA)",
+    )
+    parser.add_argument("--out", metavar="DIR", help=out)
+    parser.add_argument(
+        "--cache", metavar="DIR", default=".cache/bifast", help="features (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive_int,
+        metavar="N",
+        help="threads (default: all cores, shared between the processes of torchrun)",
+    )
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: auto, CUDA where there is one)",
+    )
+
+
+def add_own(parser: argparse.ArgumentParser) -> None:
+    """Add --with."""
+    parser.add_argument(
+        "--with",
+        dest="own",
+        action="append",
+        default=[],
+        metavar="FILE.py:CLASS",
+        help="take in a binarizer of your own, known by its registered name or its class's name in "
+        "lower case; may be repeated",
+    )
+
+
 def positive_int(text: str) -> int:
     """Parse an integer that is at least 1."""
     value = int(text) if text.isascii() and text.isdecimal() else 0

@@ -32,39 +32,12 @@ def register(commands: options.Subparsers) -> None:
     parser = options.add_command(commands, "train", "train a model from a recipe", _EPILOG)
     parser.add_argument("recipe", nargs="?", help="name of a recipe, or a TOML file")
     parser.add_argument("--list", action="store_true", help="list the recipes and stop")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change a value of the recipe, e.g. optim.epochs=3; may be repeated",
-    )
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="data folder: one folder of sounds a word, or an index.csv (default: BIFAST_DATA)",
-    )
-    parser.add_argument("--out", metavar="DIR", help="run folder (default: runs/NAME)")
-    parser.add_argument(
-        "--cache", metavar="DIR", default=".cache/bifast", help="features (default: %(default)s)"
-    )
+    options.add_training(parser, "run folder (default: runs/NAME)")
     parser.add_argument(
         "--resume",
         action=argparse.BooleanOptionalAction,
         default=True,
         help="go on from the last checkpoint of the run folder (default)",
-    )
-    parser.add_argument(
-        "--threads",
-        type=options.positive_int,
-        metavar="N",
-        help="threads (default: all cores, shared between the processes of torchrun)",
-    )
-    parser.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="where to compute (default: auto, CUDA where there is one)",
     )
     parser.set_defaults(run=run)
 
@@ -78,10 +51,13 @@ def run(args: argparse.Namespace) -> int:
 
     from bifast.train.data import find_data
     from bifast.train.loop import TrainingDivergedError, train
+    from bifast.train.own import load_binarizer
     from bifast.train.place import find_place
     from bifast.train.recipe import load_recipe, recipe_names
     from bifast.train.watch import BarWatcher, Watcher
 
+    for own in args.own:
+        load_binarizer(own)
     if args.list or not args.recipe:
         for name in recipe_names():
             print(f"{name:20} {load_recipe(name, []).description}")

@@ -22,12 +22,11 @@ def nearest(name: str, known: list[str]) -> str:
     Returns
     -------
     str
-        `did you mean 'x'?` when one is close, else the list of the known names.
+        The known names, after `did you mean 'x'?` when one is close.
     """
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return "known: " + ", ".join(known)
+    told = "known: " + ", ".join(known)
+    return f"did you mean {close[0]!r}? {told}" if close else told
 
 
 class Registry(Generic[T]):

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-try:
-    import fcntl
-except ImportError:  # Windows: two trainings may compute the same, each whole file wins
-    fcntl = None  # type: ignore[assignment]
+from bifast.train.lock import locked
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -38,7 +34,7 @@ def cached(
     found = _read(path)
     if found is None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(path.with_suffix(".lock"), wait):
+        with locked(path.with_suffix(".lock"), wait):
             found = _read(path)  # another process may have made it meanwhile
             if found is None:
                 found = compute()
@@ -69,15 +65,3 @@ def _read(path: Path) -> Arrays | None:
 def _write(path: Path, arrays: Arrays) -> None:
     # The stub of savez reads a dictionary of arrays as its flag.
     write_beside(path, lambda beside: np.savez(beside, **arrays))  # type: ignore[arg-type]
-
-
-@contextmanager
-def _lock(path: Path, wait: Callable[[Callable[[], None]], None]) -> Iterator[None]:
-    """Hold a lock that the system takes back when its process ends."""
-    with path.open("a") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                wait(lambda: fcntl.flock(file, fcntl.LOCK_EX))
-        yield

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from bifast.errors import UnsupportedError
@@ -19,6 +20,7 @@ from bifast.train.measure import measure
 from bifast.train.nets import KeywordNet
 from bifast.train.nets.layer import Layer
 from bifast.train.run import write_json
+from bifast.train.speed import net_nanoseconds
 from bifast.train.watch import Watcher
 
 ENGINE, PYTORCH = "engine", "PyTorch"
@@ -40,15 +42,17 @@ class Outcome:
         Why not by the engine: the layer and the reason.
     accuracy
         {depth: percent right} on the test split.
-    milliseconds
-        {depth: ms a clip by the engine, waveform to scores}; empty if it did not run.
+    nanoseconds
+        {depth: ns a clip by the engine, features to scores}; empty if it did not run.
+    needs
+        What the engine needs for the binary layers, as the binarizers say.
     size
         Bytes of the model file; of a net that can not be exported, one bit for each weight that is
         one and four bytes for every other parameter.
     one_bit
         Percent of the weights that are one bit: counted from their values.
-    seconds, cpu_seconds, epochs
-        Training: by the clock, of the processor, passes.
+    seconds, cpu_seconds, epochs, device
+        Training: by the clock, of the processor, passes, where.
     """
 
     row: str
@@ -57,12 +61,14 @@ class Outcome:
     measured_by: str = ""
     refused: str = ""
     accuracy: dict[str, float] = field(default_factory=dict)
-    milliseconds: dict[str, float] = field(default_factory=dict)
+    nanoseconds: dict[str, int] = field(default_factory=dict)
+    needs: str = ""
     size: int = 0
     one_bit: float = 0.0
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     epochs: int = 0
+    device: str = ""
 
     def save(self, run: Path) -> None:
         """Write `outcome.json` into the run folder."""
@@ -97,6 +103,13 @@ def _is_one_bit(layer: Layer) -> bool:
     return bool((((flat == least) | (flat == most)) & (flat != 0)).all())
 
 
+def _needs(net: KeywordNet) -> str:
+    """Say what the binary layers need; that the first and last are not is no news."""
+    found = [layer.binarizer for _, layer, _, _ in net.layer_table()]
+    binary = [b for b in found if b.binary] or found
+    return "; ".join(dict.fromkeys(b.needs() for b in binary))
+
+
 def measure_run(
     run: Path, row: str, seed: int, data: Path, cache: Path, watcher: Watcher
 ) -> Outcome:
@@ -105,7 +118,7 @@ def measure_run(
     Parameters
     ----------
     run
-        Run folder with `final.pt` and `result.json`.
+        Run folder with `final.pt`, `config.json` and `result.json`.
     row, seed
         For the outcome.
     data, cache
@@ -129,6 +142,8 @@ def measure_run(
     bits, total = one_bit_weights(net)
     told = {
         "one_bit": round(100 * bits / total, 2),
+        "needs": _needs(net),
+        "device": json.loads((run / "config.json").read_text("utf-8"))["machine"]["device"],
         "epochs": result["epochs"],
         "seconds": result["seconds"],
         "cpu_seconds": result["cpu_seconds"],
@@ -153,7 +168,7 @@ def measure_run(
     told |= {
         "measured_by": ENGINE,
         "accuracy": {d: round(100 * r.accuracy, 3) for d, r in measured.reports.items()},
-        "milliseconds": {d: round(ms, 4) for d, ms in measured.milliseconds.items()},
+        "nanoseconds": net_nanoseconds(model, split.features[0, 0].astype(np.float32)),
         "size": len(file.to_bytes()),
     }
     return Outcome(row, seed, **told)

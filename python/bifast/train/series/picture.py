@@ -1,4 +1,4 @@
-"""The picture of a series: accuracy of each row and depth with its spread."""
+"""The pictures of a series: accuracy of each row and depth with its spread; accuracy against time."""
 
 from __future__ import annotations
 
@@ -35,6 +35,35 @@ def draw_table(table: Table, path: Path) -> None:
     axes.set(xlabel="accuracy on the test split, %")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower left", fontsize=8)
+    figure.tight_layout()
+    write_atomic(path, lambda beside: figure.savefig(beside, dpi=120))
+    pyplot.close(figure)
+
+
+def draw_speed(table: Table, path: Path) -> None:
+    """Draw accuracy against the net's time in the engine: a line a row, a point a depth."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(9, 6))
+    colours = pyplot.get_cmap("turbo")
+    rows = [row for row in table.rows if row.nanoseconds]
+    for number, row in enumerate(rows):
+        depths = [depth for depth in table.depths if depth in row.nanoseconds]
+        axes.plot(
+            [row.nanoseconds[depth] / 1000 for depth in depths],
+            [row.accuracy[depth].mean for depth in depths],
+            marker=_MARKERS[number % len(_MARKERS)],
+            color=colours(number / max(1, len(rows) - 1)),
+            label=row.title,
+            markersize=5,
+            linewidth=0.8,
+        )
+    axes.set(xlabel="net in the engine, us a clip", ylabel="accuracy on the test split, %")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=8)
     figure.tight_layout()
     write_atomic(path, lambda beside: figure.savefig(beside, dpi=120))
     pyplot.close(figure)

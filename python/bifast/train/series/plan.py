@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from bifast.train.sanity import check_recipe
 SERIES = RECIPES / "series"
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = ("name", "description", "recipe", "seeds", "reference", "set", "rows")
-_ROW_KEYS = ("title", "recipe", "reference", "set")
+_ROW_KEYS = ("title", "recipe", "reference", "paper", "set")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Row:
         Row that its drop is counted from; empty for none.
     changes
         Nested tables, laid over the recipe and the changes of the series.
+    paper
+        What the row's paper reports, and where that was seen; for the notes under the table.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Row:
     recipe: str
     reference: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
+    paper: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,8 @@ class Series:
         Each row is run once for each; the table gives mean and spread.
     rows
         In the order of the table; a teacher comes before its students.
+    recipe, reference
+        Of rows that name no other.
     changes
         For every row.
     """
@@ -70,6 +76,8 @@ class Series:
     description: str
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
+    recipe: str = ""
+    reference: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,6 +109,27 @@ def row_recipe(series: Series, row: Row, seed: int, settings: list[str]) -> Reci
     except ValueError as error:
         raise RecipeError(f"row {row.name}: {error}") from None
     return recipe
+
+
+def with_binarizer(series: Series, binarizer: str) -> Series:
+    """Return the series with one more row: its recipe with a binarizer.
+
+    Raises
+    ------
+    RecipeError
+        If there is a row of that name, or the series has no recipe of its own.
+    """
+    if binarizer in [row.name for row in series.rows]:
+        raise RecipeError(
+            f"{series.name} has a row {binarizer!r} already; name the binarizer otherwise"
+        )
+    if not series.recipe:
+        raise RecipeError(
+            f"{series.name} has no recipe for all its rows, so none for {binarizer!r}"
+        )
+    changes = {"net": {"binarizer": binarizer}}
+    row = Row(binarizer, binarizer, series.recipe, series.reference, changes=changes)
+    return dataclasses.replace(series, rows=(*series.rows, row))
 
 
 def series_names() -> list[str]:
@@ -150,6 +179,8 @@ def series_from_dict(table: dict[str, Any], beside: Path) -> Series:
         description=str(table.get("description", "")),
         seeds=tuple(seeds),
         rows=built,
+        recipe=_place(str(table.get("recipe", "")), beside),
+        reference=str(table.get("reference", "")),
         changes=_table(table, "set"),
     )
 
@@ -167,10 +198,16 @@ def _row(name: str, row: Any, series: dict[str, Any], beside: Path) -> Row:
     return Row(
         name=name,
         title=str(row.get("title", name)),
-        recipe=str(beside / recipe) if recipe.endswith(".toml") else recipe,
+        recipe=_place(recipe, beside),
         reference="" if reference == name else reference,
+        paper=str(row.get("paper", "")),
         changes=_table(row, "set"),
     )
+
+
+def _place(recipe: str, beside: Path) -> str:
+    """Say where a recipe is: one named by a path lies beside the file of the series."""
+    return str(beside / recipe) if recipe.endswith(".toml") else recipe
 
 
 def _known(table: dict[str, Any], keys: tuple[str, ...], where: str) -> None:

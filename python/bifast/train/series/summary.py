@@ -40,34 +40,39 @@ class TableRow:
 
     Attributes
     ----------
-    name, title, reference
+    name, title, reference, paper
         As in the series.
-    seeds, errors
-        Seeds that ended well; what the others say.
+    seeds, trained, errors
+        Seeds that ended well; those that are trained and not measured; what the others say.
     accuracy, drop
         {depth: percent}, {depth: points below the reference row, seed by seed}.
-    milliseconds
-        {depth: mean ms a clip by the engine}; empty if it can not run the net.
+    nanoseconds
+        {depth: mean ns a clip by the engine}; empty if it can not run the net.
     size, one_bit
         Bytes, percent of weights that are one bit.
-    epochs, cpu_seconds
+    epochs, seconds, cpu_seconds
         Training.
-    measured_by, refused
+    device, needs, measured_by, refused
         As in `Outcome`.
     """
 
     name: str
     title: str
     reference: str
+    paper: str
     seeds: list[int]
+    trained: list[int]
     errors: list[str]
     accuracy: dict[str, Spread]
     drop: dict[str, Spread]
-    milliseconds: dict[str, float]
+    nanoseconds: dict[str, int]
     size: int
     one_bit: float
     epochs: int
+    seconds: float
     cpu_seconds: float
+    device: str
+    needs: str
     measured_by: str
     refused: str
 
@@ -82,24 +87,30 @@ class Table:
     rows: list[TableRow]
 
 
+def run_folder(out: Path, row: Row, seed: int) -> Path:
+    """Return the run folder of a row and seed; the rows of one seed lie beside each other."""
+    return out / f"seed{seed}" / row.name
+
+
 def collect(series: Series, out: Path) -> Table:
     """Read the outcomes that there are."""
     found: dict[str, list[Outcome]] = {}
     for row in series.rows:
-        runs = [out / f"seed{seed}" / row.name for seed in series.seeds]
-        found[row.name] = [o for o in map(Outcome.load, runs) if o is not None]
+        runs = [Outcome.load(run_folder(out, row, seed)) for seed in series.seeds]
+        found[row.name] = [outcome for outcome in runs if outcome is not None]
     depths: dict[str, None] = {}
     for outcomes in found.values():
         for outcome in outcomes:
             depths |= dict.fromkeys(outcome.accuracy)
-    rows = [_row(row, found[row.name], found.get(row.reference, [])) for row in series.rows]
+    rows = [_row(series, row, found, out) for row in series.rows]
     return Table(series.name, series.description, list(depths), rows)
 
 
-def _row(row: Row, outcomes: list[Outcome], reference: list[Outcome]) -> TableRow:
+def _row(series: Series, row: Row, found: dict[str, list[Outcome]], out: Path) -> TableRow:
+    outcomes = found[row.name]
     good = [o for o in outcomes if not o.error]
     first = good[0] if good else Outcome(row.name, 0)
-    base = {o.seed: o.accuracy for o in reference if not o.error}
+    base = {o.seed: o.accuracy for o in found.get(row.reference, []) if not o.error}
     accuracy, drop, speed = {}, {}, {}
     for depth in first.accuracy:
         accuracy[depth] = Spread.of([o.accuracy[depth] for o in good])
@@ -107,21 +118,31 @@ def _row(row: Row, outcomes: list[Outcome], reference: list[Outcome]) -> TableRo
         drop[depth] = Spread.of(
             [base[o.seed][depth] - o.accuracy[depth] for o in good if depth in base.get(o.seed, {})]
         )
-    for depth in first.milliseconds:
-        speed[depth] = statistics.fmean([o.milliseconds[depth] for o in good])
+    for depth in first.nanoseconds:
+        speed[depth] = round(statistics.fmean([o.nanoseconds[depth] for o in good]))
+    told = {o.seed for o in outcomes}
     return TableRow(
         name=row.name,
         title=row.title,
         reference=row.reference,
+        paper=row.paper,
         seeds=[o.seed for o in good],
+        trained=[
+            seed
+            for seed in series.seeds
+            if seed not in told and (run_folder(out, row, seed) / "result.json").exists()
+        ],
         errors=[f"seed {o.seed}: {o.error}" for o in outcomes if o.error],
         accuracy={d: s for d, s in accuracy.items() if s},
         drop={d: s for d, s in drop.items() if s},
-        milliseconds=speed,
+        nanoseconds=speed,
         size=first.size,
         one_bit=first.one_bit,
         epochs=first.epochs,
+        seconds=statistics.fmean([o.seconds for o in good]) if good else 0.0,
         cpu_seconds=statistics.fmean([o.cpu_seconds for o in good]) if good else 0.0,
+        device=first.device,
+        needs=first.needs,
         measured_by=first.measured_by,
         refused=first.refused,
     )
