@@ -38,7 +38,7 @@ bifast_status bifast_stream_new(const bifast_model* model, size_t depth, size_t 
   return guarded([&] {
     expect_pointer(model, "model");
     expect_pointer(stream, "stream");
-    expect_depth(model->model, depth);
+    if (depth != BIFAST_AUTO) expect_depth(model->model, depth);
     *stream = new bifast_stream{bifast::Stream(model->model, depth, hop_frames)};
   });
 }
@@ -86,6 +86,23 @@ bifast_status bifast_stream_set_gate(bifast_stream* stream, float peak) {
     if (peak - peak != 0.0f) bifast::fail_argument("gate: expected a finite number");
     stream->stream.set_gate(peak);
   });
+}
+
+bifast_status bifast_stream_set_words(bifast_stream* stream, const uint8_t* is_word,
+                                      size_t n_classes) {
+  return guarded([&] {
+    expect_pointer(stream, "stream");
+    expect_pointer(is_word, "is_word");
+    expect_count("n_classes", stream->stream.model().labels().size(), n_classes);
+    stream->stream.set_words({is_word, is_word + n_classes});
+  });
+}
+
+int64_t bifast_stream_n_scored(const bifast_stream* stream, size_t depth) {
+  return depth < stream->stream.model().depths().size() ? stream->stream.scored(depth) : 0;
+}
+size_t bifast_stream_score_depth(const bifast_stream* stream) {
+  return stream->stream.score_depth();
 }
 
 int64_t bifast_stream_n_skipped(const bifast_stream* stream) { return stream->stream.skipped(); }

@@ -74,6 +74,7 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
   check_flow(file);
   build_layers(file);
   plan_arena(file);
+  read_cascade(file);
   labels_ = std::move(file.labels);
   depths_ = std::move(file.depths);
   card_ = std::move(file.card);
@@ -108,11 +109,30 @@ void Model::build_layers(const ModelFile& file) {
   PanelCache panels;
   for (const OpSpec& spec : file.ops) {
     if (spec.input == kNone) fail_format(spec.name + ": has no input");
-    layers_.push_back({spec.name, spec.depth_mask, spec.out_f32, spec.out_bits,
-                       make_op({file, spec, kernels_, table_bytes, panels})});
+    layers_.push_back({spec.name, spec.depth_mask, spec.input, spec.residual, spec.out_f32,
+                       spec.out_bits, make_op({file, spec, kernels_, table_bytes, panels})});
     work += layers_.back().op->work();
     if (work > kMaxWork) fail_format("more than 2^34 multiply-adds in one run");
   }
+}
+
+void Model::read_cascade(const ModelFile& file) {
+  if (file.cascade.empty()) return;
+  std::vector<Cascade::Level> levels;
+  for (size_t depth = file.cascade.size(); depth-- > 0;) {
+    const LevelSpec& level = file.cascade[depth];
+    if (level.used) levels.push_back({depth, level.word, level.other});
+  }
+  std::vector<uint8_t> is_word(file.labels.size(), 1);
+  for (size_t i = 0; i < file.words.size(); ++i) is_word[i] = file.words[i].threshold > 0.0;
+  cascade_.emplace(std::move(levels), std::move(is_word));
+}
+
+size_t Model::n_shared_layers() const {
+  const auto all = static_cast<uint32_t>((uint64_t{1} << depths_.size()) - 1);
+  size_t n = 0;
+  while (n < layers_.size() && layers_[n].depth_mask == all) ++n;
+  return n;
 }
 
 void Model::plan_arena(const ModelFile& file) {
@@ -181,7 +201,7 @@ template void Model::run_frontend(uint8_t*, const int16_t*, size_t, float*) cons
 
 void Model::run_layers(const Workspace& ws, size_t depth, const Observer* observer) const {
   for (const Layer& layer : layers_) {
-    if ((layer.depth_mask >> depth & 1) == 0) continue;
+    if (!layer.runs_at(depth)) continue;
     layer.op->run(ws);
     if (observer != nullptr) observe(ws, layer, *observer);
   }

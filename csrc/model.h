@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "bifast.h"
+#include "cascade.h"
 #include "format.h"
 #include "frontend/frontend.h"
 #include "ops/op.h"
@@ -52,20 +53,30 @@ class Model {
   void run_frames(uint8_t* arena, const float* samples, size_t count,
                   float* features) const noexcept;
 
- private:
+  // For whoever runs layers itself (trunk.h): they, their buffers, and where these lie in an arena.
   struct Layer {
     std::string name;
     uint32_t depth_mask;
-    uint32_t out_f32, out_bits;
+    uint32_t input, residual, out_f32, out_bits;
     std::unique_ptr<Op> op;
-  };
 
-  void build_layers(const ModelFile& file);
-  void check_flow(const ModelFile& file) const;
-  void plan_arena(const ModelFile& file);
+    bool runs_at(size_t depth) const { return (depth_mask >> depth & 1) != 0; }
+  };
+  const std::vector<Layer>& layers() const { return layers_; }
+  const std::vector<BufferSpec>& buffers() const { return buffers_; }
   Workspace workspace(uint8_t* arena) const {
     return {arena, offsets_.data(), arena + scratch_offset_};
   }
+  // Leading layers that run at every depth.
+  size_t n_shared_layers() const;
+  // The cascade of the file; none: std::nullopt.
+  const std::optional<Cascade>& cascade() const { return cascade_; }
+
+ private:
+  void build_layers(const ModelFile& file);
+  void check_flow(const ModelFile& file) const;
+  void plan_arena(const ModelFile& file);
+  void read_cascade(const ModelFile& file);
   void run_layers(const Workspace& workspace, size_t depth, const Observer* observer) const;
   void observe(const Workspace& workspace, const Layer& layer, const Observer& observer) const;
 
@@ -74,6 +85,7 @@ class Model {
   std::vector<std::string> labels_, depths_;
   std::string card_;
   std::vector<bifast_word> words_;
+  std::optional<Cascade> cascade_;
   std::vector<BufferSpec> buffers_;
   std::vector<Layer> layers_;
   std::vector<size_t> offsets_;  // of the buffers in the arena

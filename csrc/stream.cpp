@@ -24,7 +24,7 @@ constexpr int64_t kGroup = 8;
 constexpr int64_t kMaxPosition = int64_t{1} << 60;
 constexpr int64_t kMaxStep = int64_t{1} << 40;
 constexpr char kMagic[8] = {'B', 'F', 'S', 'T', 'R', 'E', 'A', 'M'};
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 
 const Frontend& frontend_of(const Model& model) {
   if (!model.frontend()) fail_argument("this model has no front-end: it takes no audio");
@@ -38,6 +38,16 @@ int64_t checked_step(const Frontend& frontend, size_t hop_frames) {
                   std::to_string(hop_frames));
   }
   return static_cast<int64_t>(hop_frames);
+}
+
+Cascade levels_of(const Model& model, size_t depth) {
+  if (depth != BIFAST_AUTO) {
+    return {{{depth, 0.0f, 0.0f}}, std::vector<uint8_t>(model.labels().size(), 1)};
+  }
+  if (!model.cascade()) {
+    fail_argument("depth auto: this model has no cascade; `bifast tune` gives it one");
+  }
+  return *model.cascade();
 }
 
 // Magnitudes order like their bits: no branch for each sample, so it vectorises.
@@ -56,21 +66,24 @@ struct Stream::Header {
   uint32_t model, depth;
   int64_t hop_frames;
   float gate;
-  uint32_t quiet;
+  uint32_t quiet, words, score_depth;
   int64_t origin, position, skipped;
 };
 
 Stream::Stream(const Model& model, size_t depth, size_t hop_frames)
     : model_(model),
       depth_(depth),
+      cascade_(levels_of(model, depth)),
       hop_(frontend_of(model).params().hop),
       step_(checked_step(*model.frontend(), hop_frames)),
       n_fft_(model.frontend()->params().n_fft),
       pad_(model.frontend()->params().center != 0 ? n_fft_ / 2 : 0),
       window_(model.input().height),
       n_mels_(model.input().width),
-      group_(hop_ <= n_fft_ ? kGroup : 1) {
-  static_assert(sizeof(Header) == 64);
+      group_(hop_ <= n_fft_ ? kGroup : 1),
+      scored_(model.depths().size()),
+      trunk_(model, step_, cascade_.levels().size() > 1) {
+  static_assert(sizeof(Header) == 72);
   // The samples of a group, and room to move them seldom.
   samples_.resize(static_cast<size_t>((group_ - 1) * std::min(hop_, n_fft_) + 2 * n_fft_));
   frames_.resize(static_cast<size_t>(2 * window_ + group_) * n_mels_);
@@ -85,6 +98,9 @@ void Stream::reset(int64_t origin) {
   }
   origin_ = origin;
   position_ = skipped_ = done_ = quiet_ = base_ = 0;
+  std::fill(scored_.begin(), scored_.end(), 0);
+  score_depth_ = 0;
+  trunk_done_ = -1;
   ended_ = false;
   rows_ = 0;
   used_ = static_cast<size_t>(pad_);
@@ -136,7 +152,7 @@ int64_t Stream::first_kept(int64_t position) const {
 size_t Stream::snapshot_bytes(int64_t position) const {
   const int64_t samples = position + pad_ - first_kept(position);
   const int64_t rows = std::min(done_frames(position), window_);
-  return sizeof(Header) +
+  return sizeof(Header) + scored_.size() * sizeof(int64_t) +
          (static_cast<size_t>(samples) + static_cast<size_t>(rows) * n_mels_) * sizeof(float);
 }
 
@@ -240,7 +256,15 @@ void Stream::score(uint8_t* arena, Sink sink) noexcept {
     return;
   }
   const float* features = frames_.data() + (rows_ - static_cast<size_t>(window_)) * n_mels_;
-  model_.run_features(arena, depth_, features, logits_.data());
+  trunk_.run(arena, features, trunk_done_ == done_ - step_);
+  trunk_done_ = done_;
+  const auto& levels = cascade_.levels();
+  for (size_t i = 0; i < levels.size(); ++i) {
+    score_depth_ = levels[i].depth;
+    trunk_.finish(arena, score_depth_, i > 0, logits_.data());
+    if (cascade_.is_sure(levels[i], logits_.data())) break;
+  }
+  ++scored_[score_depth_];
   sink.on_score(sink.user, origin_ + (done_ - window_) * hop_, logits_.data(), logits_.size());
 }
 
@@ -282,6 +306,8 @@ void Stream::snapshot(uint8_t* bytes) const {
            step_,
            gate_,
            static_cast<uint32_t>(quiet_),
+           crc32(cascade_.words().data(), cascade_.words().size()),
+           static_cast<uint32_t>(score_depth_),
            origin_,
            position_,
            skipped_};
@@ -289,6 +315,8 @@ void Stream::snapshot(uint8_t* bytes) const {
   const auto skipped = static_cast<size_t>(first_kept(position_) - base_);
   const size_t rows = std::min(rows_, static_cast<size_t>(window_));
   uint8_t* at = bytes + sizeof(h);
+  std::memcpy(at, scored_.data(), scored_.size() * sizeof(int64_t));
+  at += scored_.size() * sizeof(int64_t);
   std::memcpy(at, samples_.data() + skipped, (used_ - skipped) * sizeof(float));
   at += (used_ - skipped) * sizeof(float);
   std::memcpy(at, frames_.data() + (rows_ - rows) * n_mels_, rows * n_mels_ * sizeof(float));
@@ -303,7 +331,8 @@ void Stream::check_same_settings(const Header& theirs) const {
     if (!same) fail_argument(std::string("snapshot: of a stream with another ") + what);
   };
   expect(theirs.model == model_.checksum(), "model");
-  expect(theirs.depth == depth_, "depth");
+  expect(theirs.depth == static_cast<uint32_t>(depth_), "depth");
+  expect(theirs.words == crc32(cascade_.words().data(), cascade_.words().size()), "words");
   expect(theirs.hop_frames == step_, "hop");
   expect(theirs.gate == gate_, "gate");
 }
@@ -326,14 +355,19 @@ void Stream::restore(const uint8_t* bytes, size_t n_bytes) {
   check(h.origin >= -kMaxPosition && h.origin <= kMaxPosition);
   check(h.position >= 0 && h.position <= kMaxPosition);
   check(h.skipped >= 0 && h.skipped <= h.position && h.quiet <= window_);
+  check(h.score_depth < scored_.size());
   check(n_bytes == snapshot_bytes(h.position));
-  const uint8_t* at = bytes + sizeof(h);
+  const uint8_t* at = bytes + sizeof(h) + scored_.size() * sizeof(int64_t);
   const auto n_samples = static_cast<size_t>(h.position + pad_ - first_kept(h.position));
-  for (size_t i = 0; i < (n_bytes - sizeof(h)) / sizeof(float); ++i) {
+  const size_t n_floats = static_cast<size_t>(bytes + n_bytes - at) / sizeof(float);
+  for (size_t i = 0; i < n_floats; ++i) {
     float value;
     std::memcpy(&value, at + i * sizeof(float), sizeof(float));
     check(i < n_samples ? std::fabs(value) <= kLargestSample : std::isfinite(value));
   }
+  std::memcpy(scored_.data(), bytes + sizeof(h), scored_.size() * sizeof(int64_t));
+  score_depth_ = h.score_depth;
+  trunk_done_ = -1;
   origin_ = h.origin;
   position_ = h.position;
   skipped_ = h.skipped;

@@ -12,7 +12,9 @@
 #include <vector>
 
 #include "bifast.h"
+#include "cascade.h"
 #include "model.h"
+#include "trunk.h"
 
 namespace bifast {
 
@@ -24,13 +26,21 @@ class Stream {
     void* user;
   };
 
-  // A window every `hop_frames` frames. Throws Error unless the model takes audio and hop_frames is
-  // in range. Allocates all that the stream will need.
+  // A window every `hop_frames` frames. depth: an index, or BIFAST_AUTO for the model's cascade.
+  // Throws Error unless the model takes audio, has a cascade where it is asked for, and hop_frames
+  // is in range. Allocates all that the stream will need.
   Stream(const Model& model, size_t depth, size_t hop_frames);
 
   const Model& model() const { return model_; }
   int64_t position() const { return origin_ + position_; }
   int64_t skipped() const { return skipped_; }
+  // Windows whose scores are those of a depth.
+  int64_t scored(size_t depth) const { return scored_[depth]; }
+  // The depth that gave the newest score; 0 before there is one.
+  size_t score_depth() const { return score_depth_; }
+
+  // The labels that count as words in the cascade; one flag for each label.
+  void set_words(std::vector<uint8_t> is_word) { cascade_.set_words(std::move(is_word)); }
 
   // Windows in which no sample is louder than `peak` are skipped; negative: none are.
   void set_gate(float peak);
@@ -79,7 +89,8 @@ class Stream {
   void score(uint8_t* arena, Sink sink) noexcept;
 
   const Model& model_;
-  const size_t depth_;
+  const size_t depth_;         // or BIFAST_AUTO
+  Cascade cascade_;            // one level where the depth is fixed
   const int64_t hop_;          // samples from frame to frame
   const int64_t step_;         // frames from window to window
   const int64_t n_fft_, pad_;  // pad_: samples of the first frame before the first sample
@@ -91,8 +102,10 @@ class Stream {
   int64_t origin_ = 0;    // number of the first sample
   int64_t position_ = 0;  // samples since then
   int64_t skipped_ = 0;   // windows
-  int64_t done_ = 0;      // frames transformed
-  int64_t quiet_ = 0;     // frames up to the last one without a sample above the gate
+  std::vector<int64_t> scored_;
+  size_t score_depth_ = 0;
+  int64_t done_ = 0;   // frames transformed
+  int64_t quiet_ = 0;  // frames up to the last one without a sample above the gate
   bool ended_ = false;
 
   // samples_[i] is sample base_ + i of the audio that starts with pad_ reflected samples.
@@ -102,6 +115,8 @@ class Stream {
   // The last rows_ frames, [rows_][n_mels_].
   std::vector<float> frames_;
   size_t rows_ = 0;
+  Trunk trunk_;
+  int64_t trunk_done_ = -1;  // frames done when it ran last
   std::vector<float> logits_, reflection_;
 };
 

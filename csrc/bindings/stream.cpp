@@ -20,31 +20,40 @@ bifast_status push_to(bifast_stream* stream, bifast_session* s, const int16_t* x
 // Scores as arrays that grow no more, so that collecting them cannot fail.
 class Scores {
  public:
-  Scores(size_t most, size_t n_classes)
-      : starts_(static_cast<py::ssize_t>(most)),
+  Scores(size_t most, size_t n_classes, const bifast_stream* stream)
+      : stream_(stream),
+        starts_(static_cast<py::ssize_t>(most)),
         logits_({most, n_classes}),
+        depths_(static_cast<py::ssize_t>(most)),
         starts_at_(starts_.mutable_data()),
-        logits_at_(logits_.mutable_data()) {}
+        logits_at_(logits_.mutable_data()),
+        depths_at_(depths_.mutable_data()) {}
 
   static void add(void* user, int64_t start, const float* logits, size_t n_classes) {
     auto* self = static_cast<Scores*>(user);
     self->logits_at_ = std::copy_n(logits, n_classes, self->logits_at_);
+    self->depths_at_[self->count_] = static_cast<uint8_t>(bifast_stream_score_depth(self->stream_));
     self->starts_at_[self->count_++] = start;
   }
 
-  // Starts, [W], and logits, [W, classes]; None where there are none.
+  // Starts, [W], logits, [W, classes], and depths, [W]; None where there are none.
   py::object take() const {
     if (count_ == 0) return py::none();
-    if (count_ == static_cast<size_t>(starts_.shape(0))) return py::make_tuple(starts_, logits_);
+    if (count_ == static_cast<size_t>(starts_.shape(0))) {
+      return py::make_tuple(starts_, logits_, depths_);
+    }
     const py::slice first(0, static_cast<py::ssize_t>(count_), 1);
-    return py::make_tuple(starts_[first], logits_[first]);
+    return py::make_tuple(starts_[first], logits_[first], depths_[first]);
   }
 
  private:
+  const bifast_stream* stream_;
   Array<int64_t> starts_;
   Array<float> logits_;
+  Array<uint8_t> depths_;
   int64_t* starts_at_;
   float* logits_at_;
+  uint8_t* depths_at_;
   size_t count_ = 0;
 };
 
@@ -81,6 +90,16 @@ class Stream {
   void set_gate(float peak) { check(bifast_stream_set_gate(idle(), peak)); }
   int64_t position() const { return bifast_stream_position(idle()); }
   int64_t n_skipped() const { return bifast_stream_n_skipped(idle()); }
+  // Windows scored at each depth.
+  std::vector<int64_t> n_scored() const {
+    std::vector<int64_t> all(bifast_n_depths(model_.get()));
+    for (size_t i = 0; i < all.size(); ++i) all[i] = bifast_stream_n_scored(idle(), i);
+    return all;
+  }
+  void set_words(const std::vector<bool>& flags) {
+    const std::vector<uint8_t> is_word(flags.begin(), flags.end());
+    check(bifast_stream_set_words(idle(), is_word.data(), is_word.size()));
+  }
 
   py::bytes snapshot() const {
     std::string bytes(bifast_stream_snapshot_bytes(idle()), '\0');
@@ -103,7 +122,7 @@ class Stream {
   // Calls function(session, scores) without the GIL, on an idle stream.
   template <typename Function>
   py::object run(size_t most, const Function& function) {
-    Scores scores(most, model_.n_classes());
+    Scores scores(most, model_.n_classes(), get());
     SessionHandle session = model_.take_session();
     bifast_status status;
     busy_ = true;
@@ -126,14 +145,18 @@ class Stream {
 
 void bind_stream(py::module_& m) {
   py::class_<Stream>(m, "Stream")
-      .def(py::init<Model&, size_t, size_t>(), py::arg("model"), py::arg("depth"),
-           py::arg("hop_frames"), py::keep_alive<1, 2>())
+      .def(py::init([](Model& model, std::optional<size_t> depth, size_t hop_frames) {
+             return std::make_unique<Stream>(model, depth.value_or(BIFAST_AUTO), hop_frames);
+           }),
+           py::arg("model"), py::arg("depth"), py::arg("hop_frames"), py::keep_alive<1, 2>())
       .def("push", &Stream::push, py::arg("x"))
       .def("flush", &Stream::flush)
       .def("reset", &Stream::reset, py::arg("origin"))
       .def("set_gate", &Stream::set_gate, py::arg("peak"))
       .def("snapshot", &Stream::snapshot)
       .def("restore", &Stream::restore, py::arg("data"))
+      .def("set_words", &Stream::set_words, py::arg("is_word"))
+      .def_property_readonly("n_scored", &Stream::n_scored)
       .def_property_readonly("position", &Stream::position)
       .def_property_readonly("n_skipped", &Stream::n_skipped);
 }

@@ -160,10 +160,14 @@ BIFAST_API bifast_status bifast_trace(
 typedef struct bifast_stream bifast_stream;
 
 /* The scores of the window that begins at sample `start` of the stream. It must not call the
- * stream that calls it. */
+ * stream that calls it, but may ask for bifast_stream_score_depth. */
 typedef void (*bifast_on_score)(void* user, int64_t start, const float* logits, size_t n_classes);
 
-/* hop_frames: frames from one window to the next, 1 or more. */
+/* The cascade in the model's file: depths from the shallowest on, until one is sure. */
+#define BIFAST_AUTO ((size_t)-1)
+
+/* hop_frames: frames from one window to the next, 1 or more. depth: an index, or BIFAST_AUTO, which
+ * is INVALID_ARGUMENT for a model without a cascade. */
 BIFAST_API bifast_status bifast_stream_new(const bifast_model* model, size_t depth,
                                            size_t hop_frames, bifast_stream** stream);
 BIFAST_API void bifast_stream_free(bifast_stream* stream);
@@ -192,8 +196,16 @@ BIFAST_API size_t bifast_stream_n_flush_scores(const bifast_stream* stream);
 BIFAST_API bifast_status bifast_stream_set_gate(bifast_stream* stream, float peak);
 BIFAST_API int64_t bifast_stream_n_skipped(const bifast_stream* stream); /* windows, so far */
 
+/* Which labels count as words in the cascade, one flag each; until then those of the file. Set it
+ * to the words that you listen for: others need no second look. */
+BIFAST_API bifast_status bifast_stream_set_words(bifast_stream* stream, const uint8_t* is_word,
+                                                 size_t n_classes);
+/* Windows whose scores are those of a depth, so far; and the depth of the newest score. */
+BIFAST_API int64_t bifast_stream_n_scored(const bifast_stream* stream, size_t depth);
+BIFAST_API size_t bifast_stream_score_depth(const bifast_stream* stream);
+
 /* The state of a stream as bytes, the same on every instruction set; it can be restored into a
- * stream of the same model, depth, hop and gate. The size changes as the stream goes on. */
+ * stream of the same model, depth, words, hop and gate. The size changes as the stream goes on. */
 BIFAST_API size_t bifast_stream_snapshot_bytes(const bifast_stream* stream);
 BIFAST_API bifast_status bifast_stream_snapshot(const bifast_stream* stream, void* bytes,
                                                 size_t n_bytes);

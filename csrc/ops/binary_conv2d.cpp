@@ -17,7 +17,7 @@ namespace {
 // Positions whose counts are held at once.
 constexpr size_t kRows = 32;
 
-class BinaryConv2d final : public Op {
+class BinaryConv2d final : public RowOp {
  public:
   explicit BinaryConv2d(const OpInput& input)
       : kernels_(input.kernels),
@@ -36,15 +36,19 @@ class BinaryConv2d final : public Op {
   size_t scratch_bytes() const override { return patch_bytes() + count_bytes() + row_bytes(); }
   uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_ * planes_; }
 
-  void run(const Workspace& workspace) const noexcept override {
+  const Axis& rows() const override { return geometry_.y; }
+
+  void run_rows(const Workspace& workspace, size_t first_row,
+                size_t last_row) const noexcept override {
     uint8_t* patches = workspace.scratch;
     auto* counts = reinterpret_cast<uint16_t*>(patches + patch_bytes());
     auto* row = reinterpret_cast<float*>(patches + patch_bytes() + count_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
     const size_t n_padded = OutputStage::padded(channels_);
     uint16_t* second = planes_ == 2 ? counts + kRows * n_padded : nullptr;
-    for (size_t first = 0; first < positions_; first += kRows) {
-      const size_t rows = std::min(kRows, positions_ - first);
+    const size_t end = last_row * geometry_.x.out;
+    for (size_t first = first_row * geometry_.x.out; first < end; first += kRows) {
+      const size_t rows = std::min(kRows, end - first);
       multiply(in, first, rows, patches, counts);
       if (second != nullptr) multiply(in + plane_bytes_, first, rows, patches, second);
       for (size_t r = 0; r < rows; ++r) {

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kWordBytes = 8;
 
-class BinaryMemory final : public Op {
+class BinaryMemory final : public RowOp {
  public:
   explicit BinaryMemory(const OpInput& input)
       : kernels_(input.kernels),
@@ -31,13 +31,16 @@ class BinaryMemory final : public Op {
     return uint64_t{geometry_.y.out} * geometry_.y.kernel * channels_ * planes_;
   }
 
-  void run(const Workspace& workspace) const noexcept override {
+  const Axis& rows() const override { return geometry_.y; }
+
+  void run_rows(const Workspace& workspace, size_t first_row,
+                size_t last_row) const noexcept override {
     auto* rows = reinterpret_cast<const uint8_t**>(workspace.scratch);
     auto* counts = reinterpret_cast<uint16_t*>(workspace.scratch + pointer_bytes());
     uint16_t* second = planes_ == 2 ? counts + n_counts() : nullptr;
     auto* floats = reinterpret_cast<float*>(workspace.scratch + pointer_bytes() + count_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
-    for (size_t t = 0; t < geometry_.y.out; ++t) {
+    for (size_t t = first_row; t < last_row; ++t) {
       filter(in, t, rows, counts);
       if (second != nullptr) filter(in + plane_bytes_, t, rows, second);
       stage_.finish_counts(workspace, t, geometry_.class_of(t), counts, second, floats);

@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kRows = 32;
 constexpr size_t kMaxDepth = size_t{1} << 20;
 
-class Conv2d final : public Op {
+class Conv2d final : public RowOp {
  public:
   explicit Conv2d(const OpInput& input)
       : kernels_(input.kernels),
@@ -43,11 +43,15 @@ class Conv2d final : public Op {
   size_t scratch_bytes() const override { return patch_bytes() + kRows * padded_ * sizeof(float); }
   uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_; }
 
-  void run(const Workspace& workspace) const noexcept override {
+  const Axis& rows() const override { return geometry_.y; }
+
+  void run_rows(const Workspace& workspace, size_t first_row,
+                size_t last_row) const noexcept override {
     float* sums = reinterpret_cast<float*>(workspace.scratch + patch_bytes());
     const float* in = workspace.buffer<float>(input_);
-    const size_t run = placement_ == Placement::lines ? geometry_.x.out : positions_;
-    for (size_t start = 0; start < positions_; start += run) {
+    const size_t begin = first_row * geometry_.x.out, end = last_row * geometry_.x.out;
+    const size_t run = placement_ == Placement::lines ? geometry_.x.out : end - begin;
+    for (size_t start = begin; start < end; start += run) {
       for (size_t first = start; first < start + run; first += kRows) {
         const size_t rows = std::min(kRows, start + run - first);
         const float* a = place(in, first, rows, reinterpret_cast<float*>(workspace.scratch));

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "error.h"
+#include "ops/geometry.h"
 
 namespace bifast {
 namespace {
@@ -108,6 +109,8 @@ const TensorSpec& OpInput::bits(uint32_t id, const char* role, size_t rows, size
   if (t.dtype != Dtype::bits) refuse(std::string(role) + ": expected bits");
   return t;
 }
+
+size_t RowOp::n_rows() const { return rows().out; }
 
 std::unique_ptr<Op> make_op(const OpInput& input) {
   switch (input.spec.code) {

@@ -70,6 +70,8 @@ struct OpInput {
   const TensorSpec& bits(uint32_t id, const char* role, size_t rows, size_t cols) const;
 };
 
+class RowOp;
+
 class Op {
  public:
   virtual ~Op() = default;
@@ -77,6 +79,23 @@ class Op {
   virtual size_t scratch_bytes() const { return 0; }
   // Multiply-adds of one run.
   virtual uint64_t work() const = 0;
+  // Itself, if it computes rows one by one.
+  virtual const RowOp* as_row_op() const { return nullptr; }
+};
+
+struct Axis;
+
+// A layer that computes each row (time) of its output from some rows of its input.
+class RowOp : public Op {
+ public:
+  void run(const Workspace& workspace) const noexcept final { run_rows(workspace, 0, n_rows()); }
+  const RowOp* as_row_op() const final { return this; }
+  virtual void run_rows(const Workspace& workspace, size_t first, size_t last) const noexcept = 0;
+  // Which rows of the input a row reads.
+  virtual const Axis& rows() const = 0;
+
+ private:
+  size_t n_rows() const;
 };
 
 // Builds the layer that spec.code names; throws Error(BIFAST_UNSUPPORTED) for an unknown code.

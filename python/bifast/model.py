@@ -200,7 +200,7 @@ class Model:
         hop
             Seconds between windows, rounded to whole frames, at least one.
         depth
-            As in `run`.
+            As in `stream`.
 
         Raises
         ------
@@ -223,7 +223,9 @@ class Model:
         hop
             Seconds between windows, rounded to whole frames, at least one; `Stream.hop` tells.
         depth
-            As in `run`.
+            As in `run`, or "auto": the model's cascade. The shallowest depth scores a window first, a
+            deeper one where it is not sure; `Scan.depth_index` tells which gave the scores, and they
+            are the bits that this depth gives. Layers that depths share run once.
         gate
             DB below full scale, -200 .. 0: windows in which no sample is louder are left out, and the
             net rests. Windows that are scored have the scores that they have without it. None: every
@@ -232,8 +234,8 @@ class Model:
         Raises
         ------
         ValueError
-            If hop is not a positive number, the depth is unknown, the gate is out of range, or the
-            model takes no audio.
+            If hop is not a positive number, the depth is unknown, or "auto" of a model without a
+            cascade, the gate is out of range, or the model takes no audio.
         """
         self._require_audio()
         setup = Setup(
@@ -276,6 +278,7 @@ class Model:
             words=words,
             usual=self.words,
         )
+        stream.set_words(detector.words)
         return Listener(stream, detector, pre_roll, self.window)
 
     def features(self, x: inputs.Samples) -> NDArray[np.float32]:

@@ -63,9 +63,12 @@ class Scan:
         Length of a window in samples.
     sample_rate
         Hz.
+    depth_index
+        Shape (W,), uint8: the depth that scored each window, an index into `Model.depths`. None: the
+        first.
     """
 
-    __slots__ = ("labels", "logits", "sample_rate", "starts", "window")
+    __slots__ = ("depth_index", "labels", "logits", "sample_rate", "starts", "window")
 
     def __init__(
         self,
@@ -75,7 +78,9 @@ class Scan:
         *,
         window: int,
         sample_rate: int,
+        depth_index: NDArray[np.uint8] | None = None,
     ) -> None:
+        self.depth_index = np.zeros(len(starts), np.uint8) if depth_index is None else depth_index
         self.labels = labels
         self.starts = starts
         self.logits = logits
@@ -91,6 +96,7 @@ class Scan:
             np.concatenate([part.logits for part in parts]),
             window=parts[0].window,
             sample_rate=parts[0].sample_rate,
+            depth_index=np.concatenate([part.depth_index for part in parts]),
         )
 
     def __repr__(self) -> str:

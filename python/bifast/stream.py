@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple, NoReturn, final
 
 import numpy as np
 
 from bifast import _core, inputs
+from bifast.names import unknown
 from bifast.results import Scan
 
+# The depth of a cascade: from the shallowest on, until one is sure.
+AUTO = "auto"
 # What the engine allows from one window to the next: two years of audio.
 _MAX_HOP_SAMPLES = 1 << 40
 
@@ -51,7 +55,7 @@ class Stream:
         self._setup = setup
         self._depth = depth
         self._hop_frames = max(1, round(frames))
-        index = inputs.depth_index(depth, setup.depths)
+        index = None if depth == AUTO else inputs.depth_index(depth, setup.depths)
         self._core: _core.Stream | None = _core.Stream(setup.core, index, self._hop_frames)
         self._gate = gate
         if gate is not None:
@@ -59,12 +63,16 @@ class Stream:
                 raise ValueError(f"gate: expected dB below full scale, -200 .. 0, got {gate}")
             self._core.set_gate(10.0 ** (gate / 20.0))
         self._nothing = self._scan(
-            (np.empty(0, np.int64), np.empty((0, len(setup.labels)), np.float32))
+            (
+                np.empty(0, np.int64),
+                np.empty((0, len(setup.labels)), np.float32),
+                np.empty(0, np.uint8),
+            )
         )
 
     @property
     def depth(self) -> str:
-        """The depth that scores."""
+        """The depth that scores, or `auto`."""
         return self._depth
 
     @property
@@ -86,6 +94,28 @@ class Stream:
     def skipped(self) -> int:
         """Windows that the gate has left out."""
         return self._open().n_skipped
+
+    @property
+    def scored(self) -> dict[str, int]:
+        """Windows that each depth has scored; at depth `auto` those of which it was sure."""
+        return dict(zip(self._setup.depths, self._open().n_scored, strict=True))
+
+    def set_words(self, words: Collection[str]) -> None:
+        """Tell the cascade which labels are words: of others it is sure at the first look.
+
+        Until then they are the words of the file, `Model.words`, or all labels. It is part of what a
+        snapshot's stream must have alike. Without effect at a depth other than `auto`.
+
+        Raises
+        ------
+        ValueError
+            If a word is no label.
+        """
+        labels = self._setup.labels
+        for word in words:
+            if word not in labels:
+                raise ValueError(unknown("word", word, labels))
+        self._open().set_words([label in words for label in labels])
 
     def push(self, samples: inputs.Samples) -> Scan:
         """Take the next samples and return the windows that they complete, often none.
@@ -182,4 +212,12 @@ class Stream:
 
     def _scan(self, found: _core.Scores) -> Scan:
         setup = self._setup
-        return Scan(setup.labels, *found, window=setup.window, sample_rate=setup.sample_rate)
+        starts, logits, depth_index = found
+        return Scan(
+            setup.labels,
+            starts,
+            logits,
+            window=setup.window,
+            sample_rate=setup.sample_rate,
+            depth_index=depth_index,
+        )
