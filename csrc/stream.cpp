@@ -93,8 +93,8 @@ Stream::Stream(const Model& model, size_t depth, size_t hop_frames)
 }
 
 void Stream::reset(int64_t origin) {
-  if (origin < -kMaxPosition || origin > kMaxPosition) {
-    fail_argument("origin: expected at most 2^60, got " + std::to_string(origin));
+  if (origin < 0 || origin > kMaxPosition) {
+    fail_argument("origin: expected 0 .. 2^60, got " + std::to_string(origin));
   }
   origin_ = origin;
   position_ = skipped_ = done_ = quiet_ = base_ = 0;
@@ -352,7 +352,7 @@ void Stream::restore(const uint8_t* bytes, size_t n_bytes) {
   const size_t covered = offsetof(Header, model);
   check(h.checksum == crc32(bytes + covered, n_bytes - covered));
   check_same_settings(h);
-  check(h.origin >= -kMaxPosition && h.origin <= kMaxPosition);
+  check(h.origin >= 0 && h.origin <= kMaxPosition);
   check(h.position >= 0 && h.position <= kMaxPosition);
   check(h.skipped >= 0 && h.skipped <= h.position && h.quiet <= window_);
   check(h.score_depth < scored_.size());

@@ -169,9 +169,11 @@ def test_wrong_options_are_refused(argv: list[str], message: str, capsys: Any) -
     assert message in capsys.readouterr().err
 
 
-def test_a_missing_file_is_named(capsys: Any) -> None:
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path, capsys: Any) -> None:
     assert cli.main(["listen", "gone.wav"]) == 2
-    assert "gone.wav" in capsys.readouterr().err
+    assert capsys.readouterr().err == "bifast listen: gone.wav: No such file or directory\n"
+    assert cli.main(["listen", str(tmp_path)]) == 2
+    assert "expected a sound file, got a folder" in capsys.readouterr().err
 
 
 # ---- programs on a word --------------------------------------------------------------------------

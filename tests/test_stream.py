@@ -173,7 +173,7 @@ def test_many_streams_share_a_model_and_threads(model: bifast.Model) -> None:
 
 
 def test_time_stamps_are_exact_after_any_time(model: bifast.Model) -> None:
-    for origin in (24 * 3600 * 16000, 2**53 + 1, -(2**40)):
+    for origin in (24 * 3600 * 16000, 2**53 + 1, 2**59):
         stream = model.stream()
         stream.reset(origin)
         found = streamed(stream, AUDIO, [5000, 20000])
@@ -420,11 +420,46 @@ def test_settings_are_checked(model: bifast.Model) -> None:
     for hop in (0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="hop: expected a positive number"):
             model.stream(hop=hop)
-    with pytest.raises(ValueError, match="origin: expected"):
-        model.stream().reset(2**61)
+    for position in (-1, 2**61, 2**70):
+        with pytest.raises(ValueError, match=r"position: expected 0 .. 2\^60 samples, got"):
+            model.stream().reset(position)
     images = model_factory.layer_model("conv2d", shape=(6, 5, 3), channels=4)
     with pytest.raises(ValueError, match="takes no audio"):
         bifast.Model.load(images.to_bytes()).stream()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda model: model.stream(hop="a"), "hop: expected a number, got str"),
+        (lambda model: model.stream(gate="a"), "gate: expected a number, got str"),
+        (lambda model: model.stream().reset("a"), "position: expected a whole number, got str"),
+        (lambda model: model.stream().reset(1.5), "position: expected a whole number, got float"),
+        (lambda model: model.listen(pre_roll=None), "pre_roll: expected a number, got NoneType"),
+        (lambda model: model.listen().mute("a"), "mute: expected a number, got str"),
+        (
+            lambda model: model.listen({model.labels[0]: bifast.Word("a")}),
+            "threshold: expected a n",
+        ),
+        (lambda model: model.run(AUDIO[:9], threads="2"), "threads: expected a whole number"),
+    ],
+)
+def test_settings_of_another_type_are_named(
+    model: bifast.Model, call: Callable[[bifast.Model], Any], message: str
+) -> None:
+    with pytest.raises(TypeError, match=message):
+        call(model)
+
+
+def test_a_stream_can_be_shown_while_another_thread_pushes(model: bifast.Model) -> None:
+    stream = model.stream(hop=0.032)
+    shown: set[str] = set()
+    with ThreadPoolExecutor(1) as pool:
+        pushed = pool.submit(stream.push, np.zeros(16000 * 20, np.int16))
+        while not pushed.done():
+            shown.add(repr(stream).rpartition("full, ")[2])
+    assert shown <= {"at sample 0>", "being pushed to>", "at sample 320000>"}
+    assert "at sample 320000" in repr(stream)
 
 
 def test_a_stream_outlives_its_model() -> None:

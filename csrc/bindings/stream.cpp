@@ -89,6 +89,7 @@ class Stream {
   void reset(int64_t origin) { check(bifast_stream_reset(idle(), origin)); }
   void set_gate(float peak) { check(bifast_stream_set_gate(idle(), peak)); }
   int64_t position() const { return bifast_stream_position(idle()); }
+  bool busy() const { return busy_; }
   int64_t n_skipped() const { return bifast_stream_n_skipped(idle()); }
   // Windows scored at each depth.
   std::vector<int64_t> n_scored() const {
@@ -158,7 +159,8 @@ void bind_stream(py::module_& m) {
       .def("set_words", &Stream::set_words, py::arg("is_word"))
       .def_property_readonly("n_scored", &Stream::n_scored)
       .def_property_readonly("position", &Stream::position)
-      .def_property_readonly("n_skipped", &Stream::n_skipped);
+      .def_property_readonly("n_skipped", &Stream::n_skipped)
+      .def_property_readonly("busy", &Stream::busy);
 }
 
 }  // namespace bifast_bindings

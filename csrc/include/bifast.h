@@ -160,7 +160,9 @@ BIFAST_API bifast_status bifast_trace(
 typedef struct bifast_stream bifast_stream;
 
 /* The scores of the window that begins at sample `start` of the stream. It must not call the
- * stream that calls it, but may ask for bifast_stream_score_depth. */
+ * stream that calls it, but may ask for bifast_stream_score_depth. In C++ it must not throw: an
+ * exception cannot pass through the stream, which would be left between two windows, and ends the
+ * process (std::terminate). */
 typedef void (*bifast_on_score)(void* user, int64_t start, const float* logits, size_t n_classes);
 
 /* The cascade in the model's file: depths from the shallowest on, until one is sure. */
@@ -183,7 +185,8 @@ BIFAST_API bifast_status bifast_stream_push_i16(bifast_stream* stream, bifast_se
  * shorter than a window is padded with zeros and gives one, equal to bifast_run. */
 BIFAST_API bifast_status bifast_stream_flush(bifast_stream* stream, bifast_session* session,
                                              bifast_on_score on_score, void* user);
-/* Begin anew with a sample that counts as number `origin`; the stream forgets all audio. */
+/* Begin anew with a sample that counts as number `origin`, 0 .. 2^60; the stream forgets all
+ * audio. */
 BIFAST_API bifast_status bifast_stream_reset(bifast_stream* stream, int64_t origin);
 
 /* Number of the next sample: origin + samples pushed since. */

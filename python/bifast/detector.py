@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bifast import inputs
 from bifast.names import unknown
 from bifast.results import Scan, softmax
 from bifast.word import NOT_WORDS, Word, check_word
@@ -130,7 +131,7 @@ class Detector:
 
         For a device that speaks itself: a window that holds any of its speech decides nothing.
         """
-        if not until < np.inf:
+        if not inputs.number("mute", until) < np.inf:
             raise ValueError(f"mute: expected seconds, got {until}")
         self._mute_until = until * self._rate
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,9 +98,24 @@ def depth_index(name: str, depths: Sequence[str]) -> int:
     return depths.index(name)
 
 
+def number(what: str, value: float) -> float:
+    """Check that a setting is a number; TypeError that names it otherwise."""
+    if not isinstance(value, Real):
+        raise TypeError(f"{what}: expected a number, got {type(value).__name__}")
+    return value
+
+
+def whole(what: str, value: int) -> int:
+    """Check that a setting is a whole number; TypeError that names it otherwise."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{what}: expected a whole number, got {type(value).__name__}") from None
+
+
 def thread_count(threads: int) -> int:
     """Check a number of threads; TypeError if it is no integer, ValueError if out of range."""
-    count = operator.index(threads)
+    count = whole("threads", threads)
     if not 1 <= count <= MAX_THREADS:
         raise ValueError(f"threads: expected 1 .. {MAX_THREADS}, got {count}")
     return count

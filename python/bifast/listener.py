@@ -23,7 +23,7 @@ class Listener:
     """
 
     def __init__(self, stream: Stream, detector: Detector, pre_roll: float, window: int) -> None:
-        if not 0 <= pre_roll <= MAX_PRE_ROLL:
+        if not 0 <= inputs.number("pre_roll", pre_roll) <= MAX_PRE_ROLL:
             raise ValueError(
                 f"pre_roll: expected 0 .. {MAX_PRE_ROLL:g} seconds, got {pre_roll}; a longer one would "
                 "keep that much audio in memory"

@@ -15,6 +15,7 @@ from bifast.results import Scan
 AUTO = "auto"
 # What the engine allows from one window to the next: two years of audio.
 _MAX_HOP_SAMPLES = 1 << 40
+_MAX_POSITION = 1 << 60
 
 
 class Setup(NamedTuple):
@@ -48,7 +49,7 @@ class Stream:
     __slots__ = ("_core", "_depth", "_gate", "_hop_frames", "_nothing", "_setup")
 
     def __init__(self, setup: Setup, hop: float, depth: str, gate: float | None) -> None:
-        if not 0 < hop < float("inf"):
+        if not 0 < inputs.number("hop", hop) < float("inf"):
             raise ValueError(f"hop: expected a positive number of seconds, got {hop}")
         limit = max(1, _MAX_HOP_SAMPLES // setup.frame_hop)
         frames = min(hop * setup.sample_rate / setup.frame_hop, limit)
@@ -59,7 +60,7 @@ class Stream:
         self._core: _core.Stream | None = _core.Stream(setup.core, index, self._hop_frames)
         self._gate = gate
         if gate is not None:
-            if not -200 <= gate <= 0:
+            if not -200 <= inputs.number("gate", gate) <= 0:
                 raise ValueError(f"gate: expected dB below full scale, -200 .. 0, got {gate}")
             self._core.set_gate(10.0 ** (gate / 20.0))
         self._nothing = self._scan(
@@ -159,8 +160,11 @@ class Stream:
         return self._nothing if found is None else self._scan(found)
 
     def reset(self, position: int = 0) -> None:
-        """Forget all audio; the next sample counts as number `position`."""
-        self._open().reset(position)
+        """Forget all audio; the next sample counts as number `position`, 0 .. 2^60."""
+        number = inputs.whole("position", position)
+        if not 0 <= number <= _MAX_POSITION:
+            raise ValueError(f"position: expected 0 .. 2^60 samples, got {number}")
+        self._open().reset(number)
 
     def snapshot(self) -> bytes:
         """Return the state as bytes, the same on every CPU; ValueError after `flush`."""
@@ -202,7 +206,12 @@ class Stream:
 
     def __repr__(self) -> str:
         """Hop, depth, and how far it is."""
-        state = "closed" if self._core is None else f"at sample {self._core.position}"
+        if self._core is None:
+            state = "closed"
+        elif self._core.busy:
+            state = "being pushed to"
+        else:
+            state = f"at sample {self._core.position}"
         return f"<bifast.Stream: hop {self.hop:g} s, depth {self._depth}, {state}>"
 
     def _open(self) -> _core.Stream:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from bifast.inputs import number
+
 # Classes that are no words.
 NOT_WORDS = frozenset({"silence", "unknown"})
 
@@ -30,10 +32,10 @@ def check_word(name: str, word: Word) -> Word:
     """Return the settings of a word; TypeError or ValueError if they make no sense."""
     if not isinstance(word, Word):
         raise TypeError(f"{name}: expected a bifast.Word or None, got {type(word).__name__}")
-    if not 0 < word.threshold <= 1:
+    if not 0 < number(f"{name}: threshold", word.threshold) <= 1:
         raise ValueError(f"{name}: threshold: expected above 0, up to 1, got {word.threshold}")
     for what in ("smoothing", "refractory"):
         seconds = getattr(word, what)
-        if not 0 <= seconds <= 3600:
+        if not 0 <= number(f"{name}: {what}", seconds) <= 3600:
             raise ValueError(f"{name}: {what}: expected 0 .. 3600 seconds, got {seconds}")
     return word

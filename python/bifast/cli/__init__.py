@@ -70,5 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except (bifast.BifastError, ValueError, OSError) as error:
-        print(f"bifast {args.command}: {error}", file=sys.stderr)
+        print(f"bifast {args.command}: {_describe(error)}", file=sys.stderr)
         return 2
+
+
+def _describe(error: Exception) -> str:
+    """Say what went wrong; of a file, its name and the system's reason, without the number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -110,6 +110,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("--realtime: expected a file")
     if args.device and args.input is not None:
         raise ValueError("--device: expected no other input")
+    if args.input and Path(args.input).is_dir():
+        raise ValueError(
+            f"{args.input}: expected a sound file, got a folder; `bifast scan` takes folders"
+        )
     model = bifast.Model.load(args.model, isa=args.isa)
     runner = None if args.exec is None else Runner(args.exec)
     listener = model.listen(

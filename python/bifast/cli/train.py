@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from bifast.cli import options
+from bifast.cli.table import format_table
 
 _EPILOG = """\
 examples:
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> int:
     for own in args.own:
         load_binarizer(own)
     if args.list or not args.recipe:
-        for name in recipe_names():
-            print(f"{name:20} {load_recipe(name, []).description}")
+        recipes = [(name, load_recipe(name, []).description) for name in recipe_names()]
+        print(format_table(("recipe", "what it trains"), recipes))
         return 0
     recipe = load_recipe(args.recipe, args.set)
     out = Path(args.out or Path("runs") / recipe.name)
