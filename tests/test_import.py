@@ -13,7 +13,17 @@ import pytest
 import bifast
 
 PACKAGE = Path(bifast.__file__).parent
-EXTRAS = ("torch", "rich", "soundfile", "soxr", "sounddevice", "matplotlib", "onnx", "onnxruntime")
+EXTRAS = (
+    "torch",
+    "rich",
+    "soundfile",
+    "soxr",
+    "sounddevice",
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "PIL",
+)
 # Room -> rooms and modules of the package that it may not import.
 FORBIDDEN = {
     "": ("cli", "train"),

@@ -27,6 +27,7 @@ from bifast.train.data.effects import (
 )
 from bifast.train.data.features import Split
 from bifast.train.data.masks import Masks, hide
+from bifast.train.data.spec import DataSpec
 from bifast.train.data.task import loudest
 
 NOTHING = Augment(noise=0, room=0, gain=0, speed=0, shift=0)
@@ -165,10 +166,10 @@ def test_masks_are_functions_of_seed_epoch_and_step() -> None:
     values = RNG.normal(size=(12, 1, 8, 8)).astype(np.float16)
     ones = np.ones(12, np.int64)
     split = Split(values, ones, ones, [""] * 12, [])
-    masks = Masks(time=1, time_max=4)
+    spec = DataSpec(masks=Masks(time=1, time_max=4))
 
     def draw(epoch: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-        return [b.features.numpy() for b in Stock.of(split).batches(4, 0, epoch, masks)]
+        return [b.features.numpy() for b in Stock.of(split).batches(4, 0, epoch, spec)]
 
     assert all(map(np.array_equal, draw(1), draw(1)))
     assert not all(map(np.array_equal, draw(1), draw(2)))

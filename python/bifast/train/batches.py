@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bifast.train.data.crops import crop
 from bifast.train.data.features import Split
-from bifast.train.data.masks import Masks, hide
+from bifast.train.data.masks import hide
+from bifast.train.data.spec import DataSpec
 
-_NO_MASKS = Masks()
+_UNCHANGED = DataSpec()
 _CPU = torch.device("cpu")
 
 
@@ -53,7 +55,7 @@ class Batch:
     Attributes
     ----------
     features
-        [B, T, M] float32.
+        [B, T, M], or images [B, H, W, C], float32.
     labels
         [B] int64.
     taught
@@ -85,7 +87,7 @@ class Stock:
     split
         What the tensors hold.
     features
-        [N, V, T, M] float16.
+        [N, V, T, M] float16, or images [N, 1, H, W, C] uint8.
     labels
         [N] int64.
     taught
@@ -110,9 +112,9 @@ class Stock:
         )
 
     def batches(
-        self, batch: int, seed: int, epoch: int, masks: Masks = _NO_MASKS
+        self, batch: int, seed: int, epoch: int, spec: DataSpec = _UNCHANGED
     ) -> Iterator[Batch]:
-        """Yield the batches of one epoch; order and masks are functions of seed, epoch and step."""
+        """Yield the batches of one epoch; order, masks and crops are functions of seed, epoch and step."""
         order = epoch_order(self.split, batch, seed, epoch)
         if not order:
             return
@@ -120,8 +122,11 @@ class Stock:
         for step, draws in enumerate(order):
             clips, variants = drawn[step, :, 0], drawn[step, :, 1]
             features = self.features[clips, variants].float()
-            if masks.time or masks.mel:
-                features = hide(features, masks, np.random.default_rng((seed, epoch, step + 1)))
+            rng = np.random.default_rng((seed, epoch, step + 1))
+            if spec.masks.time or spec.masks.mel:
+                features = hide(features, spec.masks, rng)
+            if not spec.crops.nothing:
+                features = crop(features, spec.crops, rng)
             yield Batch(
                 features=features,
                 labels=self.labels[clips],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from torch import Tensor
 
 from bifast.train.binarizers import BINARIZERS
-from bifast.train.nets.base import KeywordNet
+from bifast.train.nets.base import Net
 from bifast.train.nets.layer import Layer
 
 
-def blame(net: KeywordNet, loss: Tensor) -> str:
+def blame(net: Net, loss: Tensor) -> str:
     """Find the first gradient, from the loss back, that is not finite.
 
     Parameters

@@ -7,20 +7,30 @@ from pathlib import Path
 from typing import Any
 
 from bifast.train.checkpoint import CheckpointError, load_checkpoint
-from bifast.train.nets import NETS, KeywordNet
+from bifast.train.data import TASKS
+from bifast.train.data.task import ImageTask
+from bifast.train.nets import NETS, Net
 from bifast.train.recipe import Recipe, recipe_from_dict
 
 
-def build_net(recipe: Recipe, classes: int) -> KeywordNet:
+def build_net(recipe: Recipe, classes: int) -> Net:
     """Return a new net with the weights PyTorch's generator gives.
 
     Raises
     ------
     ValueError
-        If the net can not take the frames and bands of the recipe's front-end.
+        If the net can not take the images of the recipe's task, or the frames and bands of its front-end.
     """
-    frontend = recipe.frontend
-    return NETS[recipe.net.name](recipe.net, frontend.n_frames, frontend.n_mels, classes)
+    net: Net = NETS[recipe.net.name](recipe.net, *input_shape(recipe), classes)
+    return net
+
+
+def input_shape(recipe: Recipe) -> tuple[int, ...]:
+    """Return the shape of what a net sees of an example: (T, M), or (H, W, 3) of an image."""
+    task = TASKS[recipe.data.task]
+    if isinstance(task, ImageTask):
+        return task.side, task.side, 3
+    return recipe.frontend.n_frames, recipe.frontend.n_mels
 
 
 def find_checkpoint(path: Path) -> Path:
@@ -31,7 +41,7 @@ def find_checkpoint(path: Path) -> Path:
     return path
 
 
-def load_net(path: Path, binarizer: str = "") -> tuple[KeywordNet, Recipe, dict[str, Any]]:
+def load_net(path: Path, binarizer: str = "") -> tuple[Net, Recipe, dict[str, Any]]:
     """Read a net from a run folder or checkpoint; under another binarizer, where one is named.
 
     Returns

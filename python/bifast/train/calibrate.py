@@ -9,13 +9,13 @@ import torch
 from bifast.train.batches import Stock
 from bifast.train.binarizers import Binarizer
 from bifast.train.data.features import Split
-from bifast.train.nets.base import KeywordNet
+from bifast.train.nets.base import Net
 from bifast.train.nets.norm import DepthNorm
 from bifast.train.place import device_of
 
 
 @torch.no_grad()
-def calibrate(net: KeywordNet, split: Split, *, batch: int = 256, steps: int = 80) -> None:
+def calibrate(net: Net, split: Split, *, batch: int = 256, steps: int = 80) -> None:
     """Replace the running statistics by averages under the final weights.
 
     Parameters

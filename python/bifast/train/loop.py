@@ -18,11 +18,11 @@ from bifast.train.blame import blame
 from bifast.train.build import build_net
 from bifast.train.calibrate import calibrate
 from bifast.train.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from bifast.train.data import TASKS, DataFolder
-from bifast.train.data.features import Split, load_split
+from bifast.train.data.features import Split
+from bifast.train.data.source import Source, open_task, read_split
 from bifast.train.data.task import Task
 from bifast.train.memory import keep_freed_memory
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.objective import batch_loss, class_prior, scores_are_fixed
 from bifast.train.optimizer import make_optimizer
 from bifast.train.place import HERE, Place
@@ -45,13 +45,13 @@ class TrainingDivergedError(RuntimeError):
 @dataclass
 class _Lesson:
     stock: Stock
-    teacher: KeywordNet | None
+    teacher: Net | None
     prior: torch.Tensor | None
 
 
 @dataclass
 class _State:
-    net: KeywordNet
+    net: Net
     optimizer: torch.optim.Optimizer
     epoch: int
     history: list[dict[str, float]]
@@ -115,13 +115,12 @@ def train(
         raise RecipeError(
             f"optim.batch: {place.world} processes can not share {recipe.optim.batch} clips equally"
         )
-    folder = DataFolder(data)
-    task = TASKS[recipe.data.task].for_folder(folder)
+    task, source = open_task(recipe.data.task, data)
     teacher = load_teacher(recipe, task.labels, out)
     if teacher is not None:
         teacher.to(place.device)
     state = _start(recipe, task, out, resume, place)
-    splits = load_splits(recipe, task, folder, cache, watcher)
+    splits = load_splits(recipe, task, source, cache, watcher)
     check_split(task, splits["training"], "training", recipe.optim.batch)
     for name in ("validation", "testing"):
         check_split(task, splits[name], name)
@@ -131,7 +130,7 @@ def train(
     prior = class_prior(splits["training"], len(task.labels), recipe.optim.balance)
     prior = prior if prior is None else prior.to(place.device)
     taught = None
-    if teacher is not None and scores_are_fixed(recipe.distill):
+    if teacher is not None and scores_are_fixed(recipe.distill) and recipe.data.crops.nothing:
         taught = teacher_scores(teacher, splits["training"], watcher)
     stock = Stock.of(splits["training"], place.device, taught)
     lesson = _Lesson(stock, teacher, prior)
@@ -162,13 +161,13 @@ def train(
 
 
 def load_splits(
-    recipe: Recipe, task: Task, folder: DataFolder, cache: Path, watcher: Watcher
+    recipe: Recipe, task: Task, source: Source, cache: Path, watcher: Watcher
 ) -> dict[str, Split]:
-    """Return the features of training, validation and testing; names clips that are left out."""
+    """Return what a net sees of training, validation and testing; names clips that are left out."""
     splits = {}
-    _tell_left_out(watcher, "data folder", folder.skipped)
+    _tell_left_out(watcher, "data folder", source.skipped)
     for name in ("training", "validation", "testing"):
-        split = load_split(folder, task, name, recipe.data, recipe.frontend, cache, watcher.track)
+        split = read_split(source, task, name, recipe, cache, watcher.track)
         _tell_left_out(watcher, name, split.broken)
         splits[name] = split
     return splits
@@ -207,11 +206,11 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool, place: Place) ->
     return _State(net, optimizer, state["epoch"], state["history"], place, average, **spent)
 
 
-def _average(net: KeywordNet, recipe: Recipe) -> Average | None:
+def _average(net: Net, recipe: Recipe) -> Average | None:
     return Average(net, recipe.optim.ema) if recipe.optim.ema else None
 
 
-def _copy_weights(source: KeywordNet, net: KeywordNet, name: str) -> None:
+def _copy_weights(source: Net, net: Net, name: str) -> None:
     try:
         net.load_state_dict(source.state_dict())
     except RuntimeError as error:
@@ -233,7 +232,7 @@ def _run_epoch(
     net.set_progress(state.epoch / optim.epochs)
     total, smooth = 0.0, [0.0] * (1 + len(net.depths))
     for number, whole in enumerate(
-        lesson.stock.batches(optim.batch, recipe.seed, state.epoch, recipe.data.masks)
+        lesson.stock.batches(optim.batch, recipe.seed, state.epoch, recipe.data)
     ):
         batch = whole.share(place.rank, place.world)
         step = state.epoch * steps + number

@@ -12,7 +12,7 @@ from torch.nn import functional
 from bifast.train.batches import Batch
 from bifast.train.data.features import Split
 from bifast.train.losses import FEATURE_LOSSES, MapOptions, logit_loss
-from bifast.train.nets.base import KeywordNet
+from bifast.train.nets.base import Net
 from bifast.train.recipe import Distill, Optim
 
 
@@ -58,11 +58,11 @@ def class_prior(split: Split, classes: int, balance: float) -> Tensor | None:
 
 
 def batch_loss(
-    net: KeywordNet,
+    net: Net,
     batch: Batch,
     optim: Optim,
     distill: Distill,
-    teacher: KeywordNet | None = None,
+    teacher: Net | None = None,
     prior: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Compute the loss.
@@ -133,7 +133,7 @@ def _options(distill: Distill) -> MapOptions:
 
 
 @torch.no_grad()
-def _listen(teacher: KeywordNet | None, batch: Batch, distill: Distill) -> _Lesson:
+def _listen(teacher: Net | None, batch: Batch, distill: Distill) -> _Lesson:
     """Ask the teacher, once for all depths, for what the batch does not hold already."""
     names = list(feature_weights(distill))
     asked = bool(names) or (batch.taught is None and bool(distill.logits or distill.mse))

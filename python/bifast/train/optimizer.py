@@ -6,12 +6,12 @@ import torch
 from torch import nn
 
 from bifast.train.binarizers import Binarizer
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.nets.layer import Layer
 from bifast.train.recipe import Optim
 
 
-def make_optimizer(net: KeywordNet, optim: Optim) -> torch.optim.Optimizer:
+def make_optimizer(net: Net, optim: Optim) -> torch.optim.Optimizer:
     """Return the optimiser; every group has its own rate under `base`, which the schedule multiplies.
 
     Real weights of a binary net are few and each step moves them by the whole rate, whatever the

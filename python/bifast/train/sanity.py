@@ -32,10 +32,15 @@ def check_recipe(recipe: Recipe) -> None:
     for registry, name in names:
         if name:
             registry[name]
+    task, net = TASKS[recipe.data.task], NETS[recipe.net.name]
     o, d, n, f = recipe.optim, recipe.distill, recipe.net, recipe.frontend
     second = (FRONTEND_PAPER.sample_rate, FRONTEND_PAPER.window_samples)
     clip = (f.sample_rate, f.window_samples)
     rules = [
+        (
+            net.takes == task.takes,
+            f"net.name: {n.name} takes {net.takes}, and the examples of task {task.name} are {task.takes}",
+        ),
         (1 <= n.depths <= len(DEPTH_NAMES), f"net.depths: expected 1 .. 4, got {n.depths}"),
         (
             n.blocks >= 1 and n.blocks % 2 ** (n.depths - 1) == 0,

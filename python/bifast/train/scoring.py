@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from bifast.train.data.features import Split
-from bifast.train.nets.base import KeywordNet
+from bifast.train.nets.base import Net
 from bifast.train.place import device_of
 
 
 @torch.no_grad()
-def predict(net: KeywordNet, split: Split, depth: int, batch: int = 1024) -> NDArray[np.float32]:
+def predict(net: Net, split: Split, depth: int, batch: int = 1024) -> NDArray[np.float32]:
     """Return logits [N, K] of the first variant of each example, in evaluation mode."""
     was_training = net.training
     net.eval()
@@ -26,7 +26,7 @@ def predict(net: KeywordNet, split: Split, depth: int, batch: int = 1024) -> NDA
     return np.concatenate(out)
 
 
-def accuracies(net: KeywordNet, split: Split) -> dict[str, float]:
+def accuracies(net: Net, split: Split) -> dict[str, float]:
     """Return the share of right answers at each depth, 0 .. 1."""
     return {
         name: float((predict(net, split, d).argmax(1) == split.labels).mean())

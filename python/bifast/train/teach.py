@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bifast.train.build import load_net
 from bifast.train.checkpoint import CheckpointError
 from bifast.train.data.features import Split
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.place import device_of
 from bifast.train.recipe import Recipe
 from bifast.train.watch import Watcher
@@ -19,7 +19,7 @@ from bifast.train.watch import Watcher
 _BATCH = 1024
 
 
-def load_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> KeywordNet | None:
+def load_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> Net | None:
     """Return the frozen teacher that a recipe wants, or None; see `load_finished`."""
     distill = recipe.distill
     if not distill.teacher:
@@ -28,7 +28,7 @@ def load_teacher(recipe: Recipe, labels: tuple[str, ...], out: Path) -> KeywordN
     return freeze(teacher, training=distill.teacher_mode == "train")
 
 
-def freeze(teacher: KeywordNet, *, training: bool = False) -> KeywordNet:
+def freeze(teacher: Net, *, training: bool = False) -> Net:
     """Stop a teacher's gradients and put it in evaluation mode; returns it.
 
     In training mode, as in the papers' code, it drops values and normalises by the batch.
@@ -41,7 +41,7 @@ def freeze(teacher: KeywordNet, *, training: bool = False) -> KeywordNet:
 
 def load_finished(
     wanted: str, recipe: Recipe, labels: tuple[str, ...], out: Path, binarizer: str = ""
-) -> KeywordNet:
+) -> Net:
     """Find the net of the finished run called `wanted` beside the run folder `out`, or at a path.
 
     It will see the features of `recipe` and its task's labels; `out` is the run folder. Its weights
@@ -71,7 +71,7 @@ def load_finished(
 
 
 @torch.no_grad()
-def teacher_scores(teacher: KeywordNet, split: Split, watcher: Watcher) -> NDArray[np.float32]:
+def teacher_scores(teacher: Net, split: Split, watcher: Watcher) -> NDArray[np.float32]:
     """Return the teacher's logits [N, V, K] of every variant of every clip.
 
     The variants are fixed, so answering once costs less than one epoch in ten, where a teacher in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bifast.train.data import cifar10 as cifar10
 from bifast.train.data import commands8 as commands8
 from bifast.train.data import commands12 as commands12
 from bifast.train.data import embed as embed

@@ -45,7 +45,8 @@ class Split:
     Attributes
     ----------
     features
-        [N, V, T, M] decibels; float16 for training, float32 for the other splits.
+        [N, V, T, M] decibels; float16 for training, float32 for the other splits. Or images,
+        [N, 1, H, W, C] uint8.
     labels, repeats
         [N] int64: class, and draws per epoch.
     groups
@@ -136,8 +137,9 @@ class _Job:
         clips: list[Clip] = [e.clip for e in self.examples if e.clip is not None]
         if self.training:
             clips += self.folder.clips("noise", "training") + self.folder.clips("rir")
-        # Masks are laid over the features later.
+        # Masks are laid over the features later, and crops are for images.
         spec = dataclasses.asdict(dataclasses.replace(self.spec, masks=Masks()))
+        del spec["crops"]
         synth = [SYNTH_VERSION] if any(map(is_synthetic, self.examples)) else []
         plan = {
             "version": [CACHE_VERSION, bifast.__version__, *synth],

@@ -24,7 +24,7 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
     Parameters
     ----------
     path
-        The folder; without it the environment variable BIFAST_DATA, then `shared/data` beside the
+        The folder, or an archive of images; without it the environment variable BIFAST_DATA, then `shared/data` beside the
         checkout.
 
     Raises
@@ -34,9 +34,9 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
     """
     beside = Path(__file__).resolve().parents[4].parent / "shared" / "data"
     chosen = Path(path or os.environ.get("BIFAST_DATA") or beside)
-    if not chosen.is_dir():
+    if not chosen.exists():
         raise FileNotFoundError(
-            f"no folder {chosen}; give the data folder on the command line, or set BIFAST_DATA"
+            f"no folder or archive {chosen}; give the data folder on the command line, or set BIFAST_DATA"
         )
     return chosen
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bifast.train.data.augment import Augment
 from bifast.train.data.clip import RATE
+from bifast.train.data.crops import Crops
 from bifast.train.data.masks import Masks
 
 
@@ -38,6 +39,8 @@ class DataSpec:
         What is done to the other versions.
     masks
         What is hidden of the features, new in every epoch.
+    crops
+        How images are shifted and mirrored, new in every epoch.
     """
 
     task: str = "sc11"
@@ -50,6 +53,7 @@ class DataSpec:
     seed: int = 0
     augment: Augment = dataclasses.field(default_factory=Augment)
     masks: Masks = dataclasses.field(default_factory=Masks)
+    crops: Crops = dataclasses.field(default_factory=Crops)
 
 
 def data_rules(spec: DataSpec) -> list[tuple[bool, str]]:
@@ -65,6 +69,7 @@ def data_rules(spec: DataSpec) -> list[tuple[bool, str]]:
         ("masks.time_max", m.time_max),
         ("masks.mel", m.mel),
         ("masks.mel_max", m.mel_max),
+        ("crops.pad", spec.crops.pad),
     ]
     return [
         (spec.variants >= 1, f"data.variants: expected >= 1, got {spec.variants}"),

@@ -59,8 +59,11 @@ class Task:
     ----------
     name, labels
         Its name, and the classes in the order of the outputs.
+    takes
+        `sounds` or `images`: what its examples are, and what a net for it takes.
     """
 
+    takes = "sounds"
     name: str
     labels: tuple[str, ...]
 
@@ -79,6 +82,23 @@ class Task:
     def spoken(self) -> dict[str, int]:
         """Return words that may be synthesized for training, each with its label."""
         return {}
+
+
+class ImageTask(Task):
+    """Base of the tasks whose examples are images.
+
+    Attributes
+    ----------
+    side
+        Height and width of the images, in pixels; they have three colours.
+    """
+
+    takes = "images"
+    side: int
+
+    def examples(self, folder: DataFolder, split: str) -> list[Example]:
+        """Refuse: there is no sound."""
+        raise ValueError(f"task {self.name} has images, no sounds")
 
 
 TASKS: Registry[Task] = Registry("task")

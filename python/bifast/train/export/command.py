@@ -17,7 +17,7 @@ from bifast.train.data.task import Task, load_wave
 from bifast.train.export.model import export_model, float_bytes
 from bifast.train.export.parity import check_parity
 from bifast.train.measure import measure, summary
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.recipe import Recipe
 from bifast.train.watch import Watcher
 
@@ -30,9 +30,7 @@ DATA = (
 )
 
 
-def card_of(
-    recipe: Recipe, net: KeywordNet, state: dict[str, Any], name: str | None
-) -> dict[str, Any]:
+def card_of(recipe: Recipe, net: Net, state: dict[str, Any], name: str | None) -> dict[str, Any]:
     """Return the card of a net, without its accuracy."""
     own = recipe.data.task == "folder"
     data = DATA.split(";")[0] if recipe.data.task == "sc11" else DATA
@@ -51,7 +49,7 @@ def card_of(
 
 
 def parity_features(
-    model: Model, net: KeywordNet, task: Task, data: str | None, watcher: Watcher
+    model: Model, net: Net, task: Task, data: str | None, watcher: Watcher
 ) -> NDArray[np.float32]:
     """Return features [N, T, M] to compare on: of the test split, or random without data."""
     if data is None:

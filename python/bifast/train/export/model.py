@@ -6,20 +6,21 @@ import dataclasses
 from typing import Any
 
 from bifast.format import FrontendParams, ModelFile
+from bifast.train.build import build_net
 from bifast.train.export.builder import Builder
-from bifast.train.nets import NETS, KeywordNet
+from bifast.train.nets import Net
 from bifast.train.recipe import Recipe
 
 
-def float_bytes(recipe: Recipe, net: KeywordNet) -> int:
+def float_bytes(recipe: Recipe, net: Net) -> int:
     """Return the bytes of the net's plain full-precision twin: one depth, one slope a layer."""
     spec = dataclasses.replace(recipe.net, binarizer="full", depths=1, slopes="layer")
-    twin = NETS[recipe.net.name](spec, net.frames, net.mels, net.classes)
+    twin = build_net(dataclasses.replace(recipe, net=spec), net.classes)
     return 4 * sum(p.numel() for p in twin.parameters())
 
 
 def export_model(
-    net: KeywordNet, labels: tuple[str, ...], frontend: FrontendParams, card: dict[str, Any]
+    net: Net, labels: tuple[str, ...], frontend: FrontendParams, card: dict[str, Any]
 ) -> ModelFile:
     """Lower a net to the operations of the engine.
 

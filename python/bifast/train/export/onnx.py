@@ -17,11 +17,11 @@ from bifast.errors import UnsupportedError
 from bifast.onnx_graph import OPSET, to_onnx
 from bifast.train.export.builder import Builder
 from bifast.train.export.parity import TOLERANCE, ParityError, random_features
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.nets.layer import Layer
 
 
-def export_onnx(net: KeywordNet, path: Path, *, depth: int = 0, batch: int | None = None) -> str:
+def export_onnx(net: Net, path: Path, *, depth: int = 0, batch: int | None = None) -> str:
     """Write a net at one depth as an ONNX file.
 
     A net that says how its layers are wired becomes the graph of its operations: with bits as in the
@@ -69,7 +69,7 @@ def export_onnx(net: KeywordNet, path: Path, *, depth: int = 0, batch: int | Non
 class _AtDepth(nn.Module):
     """A net with its depth fixed, so that tracing sees a number and not an input."""
 
-    def __init__(self, net: KeywordNet, depth: int) -> None:
+    def __init__(self, net: Net, depth: int) -> None:
         super().__init__()
         self.net, self.depth = net, depth
 
@@ -78,7 +78,7 @@ class _AtDepth(nn.Module):
         return out
 
 
-def _traced(net: KeywordNet, depth: int, batch: int | None) -> bytes:
+def _traced(net: Net, depth: int, batch: int | None) -> bytes:
     """Trace a net with PyTorch's exporter that needs no further package."""
     # Older versions know no other exporter, and no such keyword.
     known = inspect.signature(torch.onnx.export).parameters
@@ -101,7 +101,7 @@ def _traced(net: KeywordNet, depth: int, batch: int | None) -> bytes:
     return graph.getvalue()
 
 
-def _check(net: KeywordNet, graph: bytes, depth: int, *, binary: bool) -> None:
+def _check(net: Net, graph: bytes, depth: int, *, binary: bool) -> None:
     clips = random_features(net)
     with torch.no_grad():
         expected = net(torch.from_numpy(clips), depth).numpy()

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from bifast.model import Model
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.nets.layer import Layer
 
 # Scores differ by the order of the last layer's float sum; more than this must have a cause.
@@ -61,13 +61,15 @@ class Parity:
         return told
 
 
-def random_features(net: KeywordNet, count: int = 64) -> NDArray[np.float32]:
-    """Return [count, T, M] numbers in the range of log-mel features, always the same."""
-    shape = (count, net.frames, net.mels)
-    return np.random.default_rng(0).normal(-40, 15, shape).astype(np.float32)
+def random_features(net: Net, count: int = 64) -> NDArray[np.float32]:
+    """Return [count, T, M] numbers in the range of log-mel features, or [count, H, W, C] pixels; always the same."""
+    rng, shape = np.random.default_rng(0), (count, *net.shape)
+    if net.takes == "images":
+        return rng.integers(0, 256, shape).astype(np.float32)
+    return rng.normal(-40, 15, shape).astype(np.float32)
 
 
-def check_parity(net: KeywordNet, model: Model, features: NDArray[np.float32]) -> Parity:
+def check_parity(net: Net, model: Model, features: NDArray[np.float32]) -> Parity:
     """Compare a net and its model file.
 
     Parameters
@@ -107,7 +109,7 @@ def check_parity(net: KeywordNet, model: Model, features: NDArray[np.float32]) -
     return Parity(len(features), moved, apart.size, close, max(values, default=0.0))
 
 
-def _largest_flip(net: KeywordNet, model: Model, clip: NDArray[np.float32]) -> float:
+def _largest_flip(net: Net, model: Model, clip: NDArray[np.float32]) -> float:
     """Return how far the farthest value whose sign differs lies from where the sign changes.
 
     Of the first bits after a sum of floats; -1 if none differs.

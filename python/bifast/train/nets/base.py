@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,28 +53,32 @@ class NetSpec:
     statistics: str = "depth"
 
 
-class KeywordNet(nn.Module):
-    """Base of the nets: features [B, T, M] to class scores [B, K] at several depths.
+class Net(nn.Module):
+    """Base of the nets: inputs [B, ...] to class scores [B, K] at one or several depths.
 
     Attributes
     ----------
-    frames, mels, classes
-        T, M and K.
+    takes
+        `sounds` or `images`, as the tasks that it is for.
+    shape, classes
+        Shape of one input, and K.
     depths
         Names of the depths, deepest first.
     """
 
-    def __init__(self, frames: int, mels: int, classes: int, depths: tuple[str, ...]) -> None:
+    takes = "sounds"
+
+    def __init__(self, shape: tuple[int, ...], classes: int, depths: tuple[str, ...]) -> None:
         super().__init__()
-        self.frames, self.mels, self.classes = frames, mels, classes
+        self.shape, self.classes = shape, classes
         self.depths = depths
 
     def features(self, x: Tensor) -> Tensor:
-        """Run the part that all depths share: [B, T, M] -> stream [B, T', C]."""
+        """Run the part that all depths share: input [B, ...] -> stream [B, ..., C]."""
         raise NotImplementedError
 
     def backbone(self, stream: Tensor, depth: int) -> tuple[Tensor, dict[int, Tensor]]:
-        """Run the blocks of a depth: (logits [B, K], {block: its output [B, T', C]})."""
+        """Run the blocks of a depth: (logits [B, K], {block: its output [B, ..., C]})."""
         raise NotImplementedError
 
     def layer_table(self) -> list[tuple[str, Layer, tuple[int, int], tuple[int, ...]]]:
@@ -82,23 +86,22 @@ class KeywordNet(nn.Module):
         raise NotImplementedError
 
     def first_signs(self, x: Tensor) -> list[tuple[str, Tensor, Layer]]:
-        """Find the first bits after a sum of floats, which PyTorch adds in another order.
+        """Find the first bits after a sum of floats that PyTorch adds in another order than the engine.
 
         Returns
         -------
         list
             (name of the operation that writes them, the values [B, ...] of which they are signs, the
-            layer that reads them) for features [B, T, M].
+            layer that reads them) for inputs x.
         """
-        (name, first, _, _), (_, reader, _, _) = self.layer_table()[:2]
-        return [(name, first(x[..., None]), reader)]
+        raise NotImplementedError
 
     def wire(self, builder: Builder) -> None:
         """Add buffers and operations to a model file; without it the net can not be exported."""
         raise UnsupportedError(f"{type(self).__name__} does not say how its layers are wired")
 
     def forward(self, x: Tensor, depth: int = 0) -> Tensor:
-        """Features [B, T, M] to logits [B, K] at one depth."""
+        """Turn inputs [B, ...] into logits [B, K] at one depth."""
         return self.backbone(self.features(x), depth)[0]
 
     def set_progress(self, fraction: float) -> None:
@@ -136,5 +139,24 @@ class KeywordNet(nn.Module):
                     slope.copy_(slope.half().float())
 
 
-# Called with (spec, frames, mels, classes).
-NETS: Registry[Callable[[NetSpec, int, int, int], KeywordNet]] = Registry("net")
+class KeywordNet(Net):
+    """Base of the nets for sounds: features [B, T, M] to class scores.
+
+    Attributes
+    ----------
+    frames, mels
+        T and M.
+    """
+
+    def __init__(self, frames: int, mels: int, classes: int, depths: tuple[str, ...]) -> None:
+        super().__init__((frames, mels), classes, depths)
+        self.frames, self.mels = frames, mels
+
+    def first_signs(self, x: Tensor) -> list[tuple[str, Tensor, Layer]]:
+        """Find the signs of the first layer's output; x are features [B, T, M]."""
+        (name, first, _, _), (_, reader, _, _) = self.layer_table()[:2]
+        return [(name, first(x[..., None]), reader)]
+
+
+# Classes of nets; called with (spec, *shape of an input, classes).
+NETS: Registry[Any] = Registry("net")

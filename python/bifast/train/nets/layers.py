@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,33 @@ def _levels(layer: Layer) -> NDArray[Any]:
     return (array > 0).astype(np.uint8) if layer.binarizer.binary else array
 
 
+def ordered_conv2d(x: Tensor, w: Tensor, stride: int, pad: int) -> Tensor:
+    """Convolve floats in the engine's order of additions (docs/format.md, "Output stage").
+
+    Element k of the taps in order goes into partial sum k % 4; each product and each sum is rounded.
+
+    Parameters
+    ----------
+    x, w
+        [B, H, W, c_in] and [c_out, kernel, kernel, c_in].
+    stride, pad
+        As usual.
+
+    Returns
+    -------
+    Tensor
+        [B, H', W', c_out].
+    """
+    _, kernel, _, c_in = w.shape
+    x = functional.pad(x, (0, 0, pad, pad, pad, pad))
+    height, width = ((n - kernel) // stride + 1 for n in x.shape[1:3])
+    sums = [x.new_zeros(len(x), height, width, len(w)) for _ in range(4)]
+    for k, (i, j, c) in enumerate(itertools.product(range(kernel), range(kernel), range(c_in))):
+        tap = x[:, i:, j:, c, None][:, ::stride, ::stride][:, :height, :width]
+        sums[k % 4] += tap * w[:, i, j, c]
+    return (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
 class Conv2d(Layer):
     """Convolution of [B, H, W, C] with a square kernel; zeros around the input.
 
@@ -30,17 +58,31 @@ class Conv2d(Layer):
     ----------
     c_in, c_out, kernel, stride
         As usual; padding is `kernel // 2` on every side.
+    ordered
+        For real weights: add in evaluation in the engine's order, for its very bits.
     options
         Keywords of `Layer`.
     """
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int, **options: Any) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int,
+        *,
+        ordered: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__((c_out, kernel, kernel, c_in), c_in, **options)
         self.kernel = kernel
         self.stride = stride
+        self.ordered = ordered
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
         """[B, H, W, c_in] by [c_out, kernel, kernel, c_in] -> [B, H', W', c_out]."""
+        if self.ordered and not self.training:
+            return ordered_conv2d(x, w, self.stride, self.kernel // 2)
         y = functional.conv2d(
             x.permute(0, 3, 1, 2),
             w.permute(0, 3, 1, 2),
@@ -77,15 +119,29 @@ class Dense(Layer):
         Channels in and out.
     positions
         Positions whose channels lie one after the other in c_in; the engine covers them by a kernel.
+    ordered
+        As of `Conv2d`.
     options
         Keywords of `Layer`.
     """
 
-    def __init__(self, c_in: int, c_out: int, *, positions: int = 1, **options: Any) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        positions: int = 1,
+        ordered: bool = False,
+        **options: Any,
+    ) -> None:
         super().__init__((c_out, c_in), c_in // positions, **options)
+        self.ordered = ordered
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
         """[..., c_in] by [c_out, c_in] -> [..., c_out]."""
+        if self.ordered and not self.training:
+            rows = x.reshape(-1, 1, 1, x.shape[-1])
+            return ordered_conv2d(rows, w[:, None, None], 1, 0).view(*x.shape[:-1], len(w))
         return functional.linear(x, w)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from bifast.errors import UnsupportedError
@@ -19,13 +20,13 @@ class Stage(nn.Module):
     ----------
     channels
         C.
-    norm
-        Batch norm.
-    act
-        Activation, or None.
+    norm, act
+        Batch norm and activation, or None.
     """
 
-    def __init__(self, channels: int, norm: DepthNorm, act: PositivePRelu | None = None) -> None:
+    def __init__(
+        self, channels: int, norm: DepthNorm | None = None, act: PositivePRelu | None = None
+    ) -> None:
         super().__init__()
         self.channels = channels
         self.binarizer = BINARIZERS["full"](channels, channels)
@@ -33,16 +34,18 @@ class Stage(nn.Module):
         self.act = act
 
     def affine(self, depth: int) -> tuple[Tensor, Tensor]:
-        """Return the batch norm as (scale, shift), each [C] float32."""
+        """Return the batch norm as (scale, shift), each [C] float32; ones and zeros without one."""
+        if self.norm is None:
+            return torch.ones(self.channels), torch.zeros(self.channels)
         scale, shift = self.norm.affine(depth)
         return scale.float(), shift.float()
 
     def forward(self, x: Tensor, depth: int = 0) -> Tensor:
         """[..., C] -> [..., C]."""
         flat = x.flatten(0, -2)
-        if self.training:
+        if self.norm is not None and self.training:
             flat = self.norm(flat, depth)
-        else:
+        elif self.norm is not None:
             scale, shift = self.affine(depth)
             flat = flat * scale + shift
         if self.act is not None:

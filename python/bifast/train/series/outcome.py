@@ -17,7 +17,7 @@ from bifast.train.data.features import load_split
 from bifast.train.export.model import export_model
 from bifast.train.export.parity import check_parity
 from bifast.train.measure import measure
-from bifast.train.nets import KeywordNet
+from bifast.train.nets import Net
 from bifast.train.nets.layer import Layer
 from bifast.train.run import write_json
 from bifast.train.speed import net_nanoseconds
@@ -85,7 +85,7 @@ class Outcome:
 
 
 @torch.no_grad()
-def one_bit_weights(net: KeywordNet) -> tuple[int, int]:
+def one_bit_weights(net: Net) -> tuple[int, int]:
     """Count the weights that are one bit, and all.
 
     A layer's weights are, if in each output channel they take two values, none of them zero.
@@ -103,7 +103,7 @@ def _is_one_bit(layer: Layer) -> bool:
     return bool((((flat == least) | (flat == most)) & (flat != 0)).all())
 
 
-def _needs(net: KeywordNet) -> str:
+def _needs(net: Net) -> str:
     """Say what the binary layers need; that the first and last are not is no news."""
     found = [layer.binarizer for _, layer, _, _ in net.layer_table()]
     binary = [b for b in found if b.binary] or found

@@ -1,0 +1,52 @@
+"""Base of the nets for images (B batch, H height, W width, C channels, K classes)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bifast.train.binarizers import BINARIZERS
+from bifast.train.nets.base import DEPTH_NAMES, Net, NetSpec
+from bifast.train.nets.layer import Layer
+from bifast.train.nets.norm import DepthNorm, PositivePRelu
+from bifast.train.nets.stage import Stage
+
+
+class VisionNet(Net):
+    """Images [B, H, W, C], pixels 0 .. 255, to class scores; one depth.
+
+    Colours get zero mean and unit deviation first (running statistics), so that the model file takes
+    pixels as they are. Sums of floats before a sign are added in evaluation as the engine does, so that a
+    binary net in evaluation gives the engine's bits.
+
+    Parameters
+    ----------
+    spec
+        The recipe's description: one depth, no dropout.
+    height, width, channels, classes
+        H, W, C and K.
+
+    Raises
+    ------
+    ValueError
+        If the recipe asks for what such a net does not have.
+    """
+
+    takes = "images"
+
+    def __init__(self, spec: NetSpec, height: int, width: int, channels: int, classes: int) -> None:
+        super().__init__((height, width, channels), classes, DEPTH_NAMES[:1])
+        for key, expected in (("depths", 1), ("dropout", 0.0), ("stem_binarizer", "")):
+            if (got := getattr(spec, key)) != expected:
+                raise ValueError(f"net {spec.name}: set net.{key} = {expected!r}, got {got!r}")
+        self.spec = spec
+        # Only before signs does the last bit of a float matter.
+        self.ordered = BINARIZERS[spec.binarizer].binary
+        self.colours = Stage(channels, DepthNorm(channels, 1))
+
+    def act(self, channels: int) -> PositivePRelu:
+        """Return an activation as the recipe wants it."""
+        return PositivePRelu(channels if self.spec.slopes == "channel" else 1)
+
+    def first_signs(self, x: Tensor) -> list[tuple[str, Tensor, Layer]]:
+        """Return nothing: all sums before signs have the engine's order."""
+        return []
