@@ -55,6 +55,15 @@ def test_recordings_become_a_measured_model(
     assert result["clips"] == 22
     assert {d: v["accuracy"] for d, v in result["depths"].items()} == card["accuracy"]
     assert plot.stat().st_size > 1000
+    assert result["trivial"] == pytest.approx(100 / 11, abs=0.01)
+
+    assert main(["eval", file, file, data, "--json"]) == 0
+    both = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [m["depths"]["full"]["accuracy"] for m in both["models"]] == [
+        card["accuracy"]["full"]
+    ] * 2
+    same = {"spread": 0.0} | dict.fromkeys(["accuracy", "least", "most"], card["accuracy"]["half"])
+    assert both["mean"]["half"] == same
 
     assert main(["eval", file, data]) == 0
     assert "keywords %" in capsys.readouterr().out
@@ -91,8 +100,9 @@ def test_list_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
         (["export", "nowhere", "--out", "x.bifast"], "no checkpoint"),
         (["eval", "nothing.bifast", "--task", "sc11"], "nothing.bifast"),
         (["eval", "--split", "test"], "did you mean 'testing'"),
+        (["eval", "bifsmn", ".", ".."], "one data folder"),
     ],
-    ids=["recipe", "setting", "data", "checkpoint", "model", "split"],
+    ids=["recipe", "setting", "data", "checkpoint", "model", "split", "folders"],
 )
 def test_wrong_input_is_explained(
     command: list[str], message: str, capsys: pytest.CaptureFixture[str]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,13 @@ from bifast.cli.table import format_table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from bifast.train.measure import Measured
+
 _EPILOG = """\
 examples:
   bifast eval bifsmn DIR                     every depth on the official test split
+  bifast eval seed1.bifast seed2.bifast DIR  several models: mean and spread too
+  bifast eval my.bifast DIR --task commands12-papers   another protocol of the same labels
   bifast eval my.bifast DIR --json           one JSON object
   bifast eval bifsmn --split extra           other sounds: sentences, noise
   bifast eval bifsmn --plot confusion.png    a picture of the confusions
@@ -31,16 +36,21 @@ def register(commands: options.Subparsers) -> None:
     parser = options.add_command(
         commands, "eval", "measure a model's accuracy on recordings, by the engine", _EPILOG
     )
-    parser.add_argument("model", nargs="?", default=bifast.DEFAULT_MODEL, help="a name or a file")
     parser.add_argument(
-        "data", nargs="?", metavar="DATA", help="data folder (default: BIFAST_DATA)"
+        "what",
+        nargs="*",
+        metavar="MODEL .. DATA",
+        help="models, names or files (default: the shipped one), and the data folder "
+        "(default: BIFAST_DATA)",
     )
     parser.add_argument("--task", help="name of the task (default: what the card says)")
     parser.add_argument("--split", default="testing", help="split (default: %(default)s)")
     parser.add_argument("--depth", help="only the confusions of this depth in the picture")
     parser.add_argument("--isa", metavar="NAME", help="instruction set (default: the best)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--plot", metavar="PNG", help="draw the confusion matrix")
+    parser.add_argument(
+        "--plot", metavar="PNG", help="draw the confusion matrix of the first model"
+    )
     parser.set_defaults(run=run)
 
 
@@ -57,20 +67,59 @@ def run(args: argparse.Namespace) -> int:
 
     if args.split not in SPLITS:
         raise ValueError(f"unknown split {args.split!r}; {nearest(args.split, list(SPLITS))}")
-    model = bifast.Model.load(args.model, isa=args.isa)
-    task = TASKS[args.task or str(model.card.get("task", ""))].for_labels(model.labels)
-    folder = DataFolder(find_data(args.data))
-    with BarWatcher() as watcher:
-        measured = measure(model, task, folder, args.split, watcher.track)
-    told = {"model": str(args.model), "task": task.name, "split": args.split, "isa": model.isa}
-    told |= summary(measured)
-    depth = args.depth or model.depths[0]
-    if args.plot:
-        if depth not in measured.reports:
-            raise ValueError(f"unknown depth {depth!r}; {nearest(depth, list(model.depths))}")
-        _plot(measured.reports[depth].confusion, task.labels, f"{args.model}, {depth}", args.plot)
-    print(json.dumps(told) if args.json else _text(told))
+    names = [w for w in args.what if not Path(w).is_dir()] or [bifast.DEFAULT_MODEL]
+    folders = [w for w in args.what if Path(w).is_dir()]
+    if len(folders) > 1:
+        raise ValueError(f"expected one data folder, got {', '.join(folders)}")
+    models = [bifast.Model.load(name, isa=args.isa) for name in names]
+    folder = DataFolder(find_data(folders[0] if folders else None))
+    told = []
+    for name, model in zip(names, models, strict=True):
+        task = TASKS[args.task or str(model.card.get("task", ""))].for_labels(model.labels)
+        with BarWatcher() as watcher:
+            measured = measure(model, task, folder, args.split, watcher.track)
+        facts = {"model": name, "task": task.name, "split": args.split, "isa": model.isa}
+        told.append(facts | {"trivial": _trivial(measured)} | summary(measured))
+        if args.plot and len(told) == 1:
+            depth = args.depth or model.depths[0]
+            if depth not in measured.reports:
+                raise ValueError(f"unknown depth {depth!r}; {nearest(depth, list(model.depths))}")
+            _plot(measured.reports[depth].confusion, task.labels, f"{name}, {depth}", args.plot)
+    whole = told[0] if len(told) == 1 else {"models": told, "mean": _mean(told)}
+    print(json.dumps(whole) if args.json else "\n\n".join([_text(t) for t in told] + _means(told)))
     return 0
+
+
+def _trivial(measured: Measured) -> float:
+    """Return the accuracy in percent of always saying the most frequent class."""
+    confusion = next(iter(measured.reports.values())).confusion
+    return round(100 * float(confusion.sum(1).max() / confusion.sum()), 2)
+
+
+def _mean(told: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return {depth: mean, spread, least and most} of the models' accuracies, in percent.
+
+    The spread is the standard deviation of a sample. Only depths that all have.
+    """
+    out = {}
+    for depth in told[0]["depths"]:
+        if all(depth in t["depths"] for t in told):
+            found = [t["depths"][depth]["accuracy"] for t in told]
+            out[depth] = {
+                "accuracy": round(statistics.mean(found), 2),
+                "spread": round(statistics.stdev(found), 2),
+                "least": min(found),
+                "most": max(found),
+            }
+    return out
+
+
+def _means(told: list[dict[str, Any]]) -> list[str]:
+    if len(told) == 1:
+        return []
+    header = ["depth", "accuracy %", "spread", "least", "most"]
+    rows = [[depth, *(f"{v:.2f}" for v in m.values())] for depth, m in _mean(told).items()]
+    return [f"{len(told)} models", format_table(header, rows, "lrrrr")]
 
 
 def _text(told: dict[str, Any]) -> str:
@@ -96,6 +145,7 @@ def _text(told: dict[str, Any]) -> str:
         ]
         shown = ["-" if cell is None else f"{cell:.2f}" for cell in cells]
         rows.append([name, *shown, f"{d['milliseconds']:.3f}"])
+    rows.append(["always one class", f"{told['trivial']:.2f}", *["-"] * 5])
     first = next(iter(depths.values()))
     words = [[n, f"{v:.1f}"] for n, v in first["recall"].items()]
     groups = [[n, str(g["clips"]), f"{g['right']:.1f}"] for n, g in first["groups"].items()]
