@@ -448,6 +448,25 @@ def test_export_refuses_what_is_no_bits_and_names_layer_and_reason(name: str) ->
         export_model(net, LABELS, FRONTEND_PAPER, {})
 
 
+@pytest.mark.parametrize(
+    ("levels", "scale", "message"),
+    [(1.5, 1.0, r"a weight -?1\.5, not \+1 or -1"), (1.0, -1.0, "no positive scale")],
+)
+def test_binarizer_that_breaks_its_promise_is_refused_by_layer(
+    levels: float, scale: float, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = moved("bnn")
+
+    def wrong(self: Binarizer, w: Tensor) -> tuple[Tensor, Tensor]:
+        return w.sign() * levels, w.new_full(w.shape[:1], scale)
+
+    monkeypatch.setattr(type(net.blocks[0].expand.binarizer), "weight", wrong)
+    with pytest.raises(
+        UnsupportedError, match=rf"layer stem\.conv2: its binarizer gives {message}"
+    ):
+        export_model(net, LABELS, FRONTEND_PAPER, {})
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_net_learns_a_batch(name: str) -> None:
     """Forty steps over the whole schedule on clips that differ in level: the loss falls."""

@@ -25,6 +25,7 @@ from bifast.train.binarizers import BINARIZERS
 from bifast.train.checkpoint import CheckpointError
 from bifast.train.data import TASKS
 from bifast.train.lock import lock_if_free
+from bifast.train.own import load_binarizer
 from bifast.train.recipe import RecipeError, load_recipe
 from bifast.train.series import Row, Series, load_series, row_recipe, run_series, series_names
 from bifast.train.series.outcome import Outcome
@@ -367,7 +368,7 @@ def test_survey_has_every_binarizer_in_a_row() -> None:
     series = load_series("survey-kws")
     used = {row_recipe(series, row, 1, []).net.binarizer for row in series.rows}
     quirks = {"pair-scale", "sign-zero", "released", "released-linear"}
-    own = {"halves", "rotten", "broken"}
+    own = {"halves", "rotten", "broken", "centred"}
     assert used == set(BINARIZERS.names()) - quirks - own
     assert len(used) >= 15
     assert {row.reference for row in series.rows} == {"full", ""}
@@ -378,3 +379,17 @@ def test_time_of_the_net_is_less_at_a_thinner_depth() -> None:
     times = net_nanoseconds(model, model.features(np.zeros(16000, np.float32)))
     assert list(times) == list(model.depths)
     assert times["full"] > times["eighth"] > 0
+
+
+def test_binarizer_of_the_documentation_works(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "adding-a-binarizer.md").read_text("utf-8")
+    file = tmp_path / "page.py"
+    file.write_text(text.split("```python\n")[1].split("```")[0])
+    assert load_binarizer(f"{file}:Centred") == "centred"
+    binarizer = BINARIZERS["centred"](4, 3)
+    x, w = torch.randn(5, 4, requires_grad=True), torch.randn(3, 4, requires_grad=True)
+    levels, scale = binarizer.weight(w)
+    (binarizer.activation(x) @ (levels * scale[:, None]).t()).sum().backward()
+    assert levels.abs().eq(1).all()
+    assert x.grad.isfinite().all()
+    assert w.grad.isfinite().all()

@@ -19,9 +19,16 @@ from bifast.train.nets.memory import depthwise_time
 
 def _levels(layer: Layer) -> NDArray[Any]:
     """Return the weights in the layer's shape: uint8 bits if it is binary, else float32."""
-    levels, _ = layer.binarizer.weight(layer.weight.detach())
+    levels, scale = layer.binarizer.weight(layer.weight.detach())
     array: NDArray[Any] = levels.detach().numpy()
-    return (array > 0).astype(np.uint8) if layer.binarizer.binary else array
+    if not layer.binarizer.binary:
+        return array
+    if not (np.abs(array) == 1).all():
+        wrong = array[np.abs(array) != 1].flat[0]
+        raise UnsupportedError(f"its binarizer gives a weight {wrong:.9g}, not +1 or -1")
+    if scale.shape != array.shape[:1] or not ((scale > 0) & scale.isfinite()).all():
+        raise UnsupportedError("its binarizer gives no positive scale for each output channel")
+    return (array > 0).astype(np.uint8)
 
 
 def ordered_conv2d(x: Tensor, w: Tensor, stride: int, pad: int) -> Tensor:

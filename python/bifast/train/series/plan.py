@@ -23,7 +23,7 @@ from bifast.train.sanity import check_recipe
 SERIES = RECIPES / "series"
 _FOLDER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _KEYS = ("name", "description", "recipe", "seeds", "reference", "set", "rows")
-_ROW_KEYS = ("title", "recipe", "reference", "paper", "set")
+_ROW_KEYS = ("title", "recipe", "reference", "group", "paper", "set")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Row:
         Nested tables, laid over the recipe and the changes of the series.
     paper
         What the row's paper reports, and where that was seen; for the notes under the table.
+    group
+        Heading of the part of the page that the row belongs to; empty for the main table.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Row:
     reference: str = ""
     changes: dict[str, Any] = field(default_factory=dict)
     paper: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,6 +204,7 @@ def _row(name: str, row: Any, series: dict[str, Any], beside: Path) -> Row:
         recipe=_place(recipe, beside),
         reference="" if reference == name else reference,
         paper=str(row.get("paper", "")),
+        group=str(row.get("group", "")),
         changes=_table(row, "set"),
     )
 

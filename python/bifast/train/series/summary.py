@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bifast.train.series.outcome import Outcome
 from bifast.train.series.plan import Row, Series
@@ -40,7 +41,7 @@ class TableRow:
 
     Attributes
     ----------
-    name, title, reference, paper
+    name, title, reference, paper, group
         As in the series.
     seeds, trained, errors
         Seeds that ended well; those that are trained and not measured; what the others say.
@@ -60,6 +61,7 @@ class TableRow:
     title: str
     reference: str
     paper: str
+    group: str
     seeds: list[int]
     trained: list[int]
     errors: list[str]
@@ -85,6 +87,18 @@ class Table:
     description: str
     depths: list[str]
     rows: list[TableRow]
+
+
+def table_from_dict(values: dict[str, Any]) -> Table:
+    """Build a table from what `table.json` holds."""
+    rows = []
+    for row in values["rows"]:
+        spreads = {
+            key: {depth: Spread(**spread) for depth, spread in row[key].items()}
+            for key in ("accuracy", "drop")
+        }
+        rows.append(TableRow(**{**row, **spreads}))
+    return Table(values["name"], values["description"], values["depths"], rows)
 
 
 def run_folder(out: Path, row: Row, seed: int) -> Path:
@@ -126,6 +140,7 @@ def _row(series: Series, row: Row, found: dict[str, list[Outcome]], out: Path) -
         title=row.title,
         reference=row.reference,
         paper=row.paper,
+        group=row.group,
         seeds=[o.seed for o in good],
         trained=[
             seed
