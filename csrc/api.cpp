@@ -76,7 +76,10 @@ void load(const void* bytes, size_t n_bytes, const char* isa, bifast_model** mod
 }
 
 const bifast::Frontend& frontend_of(const bifast::Model& model) {
-  if (!model.frontend()) bifast::fail_argument("this model has no front-end: it takes no sound; use bifast_run_features");
+  if (!model.frontend()) {
+    bifast::fail_argument(
+        "this model has no front-end: it takes no sound; use bifast_run_features");
+  }
   return *model.frontend();
 }
 
@@ -134,9 +137,13 @@ bifast_status run_frontend(bifast_frontend* frontend, const Sample* samples, siz
 
 void check_features(const bifast::Model& model, const float* features, size_t n_features) {
   expect_count("n_features", model.input_size(), n_features);
+  const bool bytes = model.input().is_bytes;
   for (size_t i = 0; i < n_features; ++i) {
-    if (features[i] - features[i] != 0.0f) {
-      bifast::fail_argument("feature " + std::to_string(i) + " is not finite");
+    const float x = features[i];
+    if (x - x != 0.0f) bifast::fail_argument("feature " + std::to_string(i) + " is not finite");
+    if (bytes && !(x >= 0.0f && x <= 255.0f && x == static_cast<float>(static_cast<int>(x)))) {
+      bifast::fail_argument("feature " + std::to_string(i) +
+                            ": expected a whole number 0 .. 255, as the model takes bytes");
     }
   }
 }
@@ -232,6 +239,8 @@ void bifast_input_shape(const bifast_model* model, size_t shape[3]) {
   shape[2] = input.channels;
 }
 
+int bifast_takes_bytes(const bifast_model* model) { return model->model.input().is_bytes ? 1 : 0; }
+
 size_t bifast_scratch_bytes(const bifast_model* model) { return model->model.arena_bytes(); }
 const char* bifast_model_isa(const bifast_model* model) { return model->model.kernels().name; }
 const char* bifast_label(const bifast_model* model, size_t index) {
@@ -290,6 +299,23 @@ bifast_status bifast_run_features(bifast_session* session, size_t depth, const f
                                   size_t n_features, float* logits, size_t n_classes) {
   return guarded(
       [&] { run_features(session, depth, features, n_features, logits, n_classes, nullptr); });
+}
+
+bifast_status bifast_run_bytes(bifast_session* session, size_t depth, const uint8_t* image,
+                               size_t n_bytes, float* logits, size_t n_classes) {
+  return guarded([&] {
+    expect_pointer(session, "session");
+    expect_pointer(image, "image");
+    expect_pointer(logits, "logits");
+    const bifast::Model& model = session->model;
+    if (!model.input().is_bytes) {
+      bifast::fail_argument("this model takes floats, not bytes: use bifast_run_features");
+    }
+    expect_depth(model, depth);
+    expect_count("n_bytes", model.input_size(), n_bytes);
+    expect_count("n_classes", model.labels().size(), n_classes);
+    model.run_bytes(session->arena.get(), depth, image, logits);
+  });
 }
 
 size_t bifast_n_frames(const bifast_model* model, size_t n_samples) {

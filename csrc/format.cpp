@@ -211,9 +211,13 @@ class Reader {
     Fields f = records("BUFF", kBufferBytes, 2, kMaxRecords);
     for (uint32_t i = 0; i < sections_.at("BUFF").count; ++i) {
       const uint32_t type = f.u32();
-      const BufferSpec b{type != 0, f.u32(), f.u32(), f.u32(), type == 2 ? 2u : 1u};
+      const BufferSpec b{type == 1 || type == 2, type == 3, f.u32(), f.u32(), f.u32(),
+                         type == 2 ? 2u : 1u};
+      if (b.is_bytes && i > 0) {
+        fail_format("buffer " + std::to_string(i) + ": only the input may be bytes");
+      }
       for (const uint32_t d : {b.height, b.width, b.channels}) {
-        if (type > 2 || d < 1 || d > kMaxDimension) {
+        if (type > 3 || d < 1 || d > kMaxDimension) {
           fail_format("buffer " + std::to_string(i) + ": wrong type or dimension");
         }
       }
@@ -328,6 +332,7 @@ class Reader {
 }  // namespace
 
 size_t BufferSpec::row_bytes() const {
+  if (is_bytes) return channels;
   if (!is_bits) return channels * sizeof(float);
   const size_t bytes = (size_t{channels} + 7) / 8;
   for (const size_t small : {1, 2, 4, 8}) {

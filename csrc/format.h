@@ -16,12 +16,13 @@ namespace bifast {
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;
 
 // An activation: [height][width][channels]; height is time. Bits may come in two planes, one whole
-// plane after the other.
+// plane after the other. Bytes are an input alone.
 struct BufferSpec {
-  bool is_bits;
+  bool is_bits, is_bytes;
   uint32_t height, width, channels;
   uint32_t planes;  // 1 for floats
 
+  bool is_floats() const { return !is_bits && !is_bytes; }
   size_t positions() const { return size_t{height} * width; }
   // Bytes from one position's channels to the next: bits are padded to 1, 2, 4, 8 or a multiple of
   // 16 bytes, so that a whole pixel moves as one integer and a row of 128 channels is one vector.

@@ -54,7 +54,7 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
   uint64_t buffer_bytes = 0;
   for (const BufferSpec& b : buffers_) buffer_bytes += b.bytes();
   if (buffer_bytes > kMaxBufferBytes) fail_format("buffers of more than 256 MiB");
-  if (input().is_bits) fail_format("buffer 0 is not a float buffer");
+  if (input().is_bits) fail_format("buffer 0 holds neither floats nor bytes");
   const BufferSpec& last = buffers_.back();
   if (last.is_bits || last.positions() != 1 || last.channels != file.labels.size()) {
     fail_format("the last buffer must hold one float for each of the labels");
@@ -66,8 +66,8 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
       fail_format(e.what());
     }
     const size_t frames = frontend_->n_frames(0);
-    if (input().height != frames || input().width != file.frontend->n_mels ||
-        input().channels != 1) {
+    if (!input().is_floats() || input().height != frames ||
+        input().width != file.frontend->n_mels || input().channels != 1) {
       fail_format("buffer 0 is not what the front-end makes");
     }
   }
@@ -169,8 +169,21 @@ void Model::plan_arena(const ModelFile& file) {
 void Model::run_features(uint8_t* arena, size_t depth, const float* features, float* logits,
                          const Observer* observer) const {
   const Workspace ws = workspace(arena);
-  std::memcpy(ws.buffer<float>(0), features, input().bytes());
+  if (input().is_bytes) {
+    std::transform(features, features + input_size(), ws.buffer<uint8_t>(0),
+                   [](float x) { return static_cast<uint8_t>(x); });
+  } else {
+    std::memcpy(ws.buffer<float>(0), features, input().bytes());
+  }
   run_layers(ws, depth, observer);
+  std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
+}
+
+void Model::run_bytes(uint8_t* arena, size_t depth, const uint8_t* image,
+                      float* logits) const noexcept {
+  const Workspace ws = workspace(arena);
+  std::memcpy(ws.buffer<uint8_t>(0), image, input().bytes());
+  run_layers(ws, depth, nullptr);
   std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
 }
 

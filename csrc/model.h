@@ -38,10 +38,13 @@ class Model {
   // Called after each layer with each buffer that it wrote.
   using Observer = std::function<void(const bifast_layer_output&)>;
 
-  // arena: arena_bytes(), 64-byte aligned, zero before its first use. features: [input_size()].
+  // arena: arena_bytes(), 64-byte aligned, zero before its first use. features: [input_size()],
+  // whole numbers 0 .. 255 where the input is bytes.
   // logits: [labels().size()].
   void run_features(uint8_t* arena, size_t depth, const float* features, float* logits,
                     const Observer* observer = nullptr) const;
+  // image: [input_size()]; needs an input of bytes.
+  void run_bytes(uint8_t* arena, size_t depth, const uint8_t* image, float* logits) const noexcept;
   template <typename Sample>
   void run_clip(uint8_t* arena, size_t depth, const Sample* samples, size_t n_samples,
                 float* logits) const noexcept;

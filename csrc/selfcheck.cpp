@@ -222,6 +222,30 @@ void check_float_matmul(const Place& place, const Kernels& scalar) {
   }
 }
 
+void check_byte_matmul(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (const size_t depth : {1, 2, 3, 4, 7, 42, 130}) {
+    std::vector<uint32_t> offset(depth);
+    for (uint32_t& k : offset) k = static_cast<uint32_t>(random.word() % (4 * depth));
+    for (const size_t cols : {16, 32, 48, 64, 144}) {
+      for (size_t rows = 0; rows < 10; ++rows) {
+        const size_t stride = depth + rows % 3;
+        auto a = random.integers<uint8_t>(rows * stride + 4 * depth + 4);
+        const auto w = random.integers<int8_t>(4 * depth * cols);
+        if (rows == 9) std::fill(a.begin(), a.end(), uint8_t{255});
+        std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
+        scalar.byte_matmul(a.data(), stride, offset.data(), w.data(), expected.data(), rows, cols,
+                           depth);
+        place.kernels.byte_matmul(a.data(), stride, offset.data(), w.data(), got.data(), rows, cols,
+                                  depth);
+        expect_same(place,
+                    text("rows", rows) + " " + text("cols", cols) + " " + text("depth", depth),
+                    expected, got);
+      }
+    }
+  }
+}
+
 // What the front-end leaves readable behind the last frame.
 constexpr size_t kSlack = 32;
 
@@ -272,10 +296,15 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
-    {"binary_matmul", check_binary_matmul}, {"threshold_row", check_threshold_row},
-    {"sign_row", check_sign_row},           {"memory_row", check_memory_row},
-    {"affine_counts", check_affine_counts}, {"affine_floats", check_affine_floats},
-    {"float_matmul", check_float_matmul},   {"log_mel", check_log_mel},
+    {"binary_matmul", check_binary_matmul},
+    {"threshold_row", check_threshold_row},
+    {"sign_row", check_sign_row},
+    {"memory_row", check_memory_row},
+    {"affine_counts", check_affine_counts},
+    {"affine_floats", check_affine_floats},
+    {"float_matmul", check_float_matmul},
+    {"byte_matmul", check_byte_matmul},
+    {"log_mel", check_log_mel},
 };
 
 }  // namespace

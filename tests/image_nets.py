@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from model_factory import Builder, Pair, out_size
 
 from bifast.format import ModelFile
-
-
-def weights_of_bytes(b: Builder, rows: int, cols: int) -> int:
-    """Add random i8 weights with both extremes among them."""
-    values = b.rng.integers(-128, 128, (rows, cols))
-    values.flat[:2] = -128, 127
-    return b.tensor("i8", values)
 
 
 def pool(b: Builder, code: str, source: int, kernel: Pair, stride: Pair, pad: Pair) -> int:
@@ -45,7 +37,7 @@ def shortcut(b: Builder, source: int, stride: int, channels: int, kind: str) -> 
         kernel=(1, 1),
         stride=(1, 1),
         dilation=(1, 1),
-        weights=weights_of_bytes(b, c_in, channels),
+        weights=b.bytes(c_in, channels),
         **b.affine(channels, 200.0, slope="none"),
     )
     return target
@@ -76,23 +68,23 @@ def block(b: Builder, name: str, source: int, stride: int, channels: int, kind: 
 
 
 def image_net(
-    seed: int, *, shape: tuple[int, int, int] = (14, 12, 3), labels: int = 5
+    seed: int, *, shape: tuple[int, int, int] = (14, 12, 3), labels: int = 5, first: str = "conv2d"
 ) -> ModelFile:
-    """Return a small residual net without front-end; height and width are multiples of 4."""
-    b = Builder(seed, shape)
+    """Return a small residual net without front-end, whose first layer takes floats or bytes."""
+    b = Builder(seed, shape, input_type="u8" if first == "byte_conv2d" else "f32")
     stem, wide = int(b.rng.integers(3, 12)), int(b.rng.integers(20, 90))
     image = b.buffer("f32", (*shape[:2], stem))
     b.add(
         "stem",
-        "conv2d",
+        first,
         0,
         out_f32=image,
         kernel=(3, 3),
         stride=(1, 1),
         pad=(1, 1),
         dilation=(1, 1),
-        weights=weights_of_bytes(b, 9 * shape[2], stem),
-        **b.affine(stem, 400.0),
+        weights=b.bytes(9 * shape[2], stem),
+        **b.affine(stem, 400.0 if first == "conv2d" else 5e4),
     )
     image = pool(b, "max_pool", image, (3, 3), (2, 2), (1, 1))
     image = block(b, "block0", image, 1, stem, "a")
@@ -103,8 +95,3 @@ def image_net(
     pooled = b.buffer("f32", (1, 1, wide + 7))
     b.add("pool", "average_pool", image, out_f32=pooled)
     return b.model(pooled, labels)
-
-
-def image_for(model: ModelFile, seed: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Return a random image of the model's input shape, about 0."""
-    return np.random.default_rng(seed).normal(size=model.buffers[0].shape).astype(np.float32)

@@ -45,9 +45,15 @@ def out_size(size: int, kernel: int, stride: int, pad: int, dilation: int) -> in
 class Builder:
     """Collects buffers, tensors and operations of one model."""
 
-    def __init__(self, seed: int, input_shape: Shape, depths: tuple[str, ...] = ("full",)) -> None:
+    def __init__(
+        self,
+        seed: int,
+        input_shape: Shape,
+        depths: tuple[str, ...] = ("full",),
+        input_type: str = "f32",
+    ) -> None:
         self.rng = np.random.default_rng(seed)
-        self.buffers = [Buffer("f32", *input_shape)]
+        self.buffers = [Buffer(input_type, *input_shape)]
         self.tensors: list[Tensor] = []
         self.ops: list[Op] = []
         self.depths = depths
@@ -102,7 +108,15 @@ class Builder:
         self.add("signs", "elementwise", source, out_bits=target)
         return target
 
+    def bytes(self, rows: int, cols: int) -> int:
+        """Add random i8 with both extremes among them."""
+        values = self.rng.integers(-128, 128, (rows, cols))
+        values.flat[:2] = -128, 127
+        return self.tensor("i8", values)
+
     def weights(self, code: str, k: int, c_out: int) -> int:
+        if code == "byte_conv2d":
+            return self.bytes(k, c_out)
         if code == "conv2d":
             return self.floats(c_out, rows=k, spread=1.0 / k**0.5)
         return self.bits(k, c_out) if code == "binary_memory" else self.bits(c_out, k)
@@ -161,7 +175,7 @@ def layer_model(
     at zero. Without a kernel, pooling takes the whole input, the others one position.
     """
     kernel = kernel or ((0, 0) if code.endswith("_pool") else (1, 1))
-    b = Builder(seed, shape)
+    b = Builder(seed, shape, input_type="u8" if code == "byte_conv2d" else "f32")
     source = b.signs(0, planes=planes[0]) if code.startswith("binary") else 0
     c_in = shape[2]
     fields: dict[str, Any] = {}
@@ -176,7 +190,7 @@ def layer_model(
         fields = {"kernel": kernel, "stride": stride, "pad": pad, "dilation": dilation}
     if code == "subsample":
         fields = {"stride": stride}
-    elif code in ("conv2d", "binary_conv2d", "binary_memory"):
+    elif code.endswith(("conv2d", "memory")):
         k = kernel[0] * kernel[1] * (1 if code == "binary_memory" else c_in)
         fields["weights"] = b.weights(code, k, channels)
     if residual:
@@ -196,7 +210,8 @@ def layer_model(
         fields |= b.threshold(target[2], k)
     elif stage != "plain":
         slope = {"affine": "shared", "slopes": "each", "bits": "none"}[stage]
-        fields |= b.affine(target[2], k**0.5, slope=slope)
+        spread = k**0.5 * (1e4 if code == "byte_conv2d" else 1.0)
+        fields |= b.affine(target[2], spread, slope=slope)
     if stage not in ("threshold", "bits"):
         fields["out_f32"] = b.buffer("f32", target)
     fields["out_bits"] = b.buffer(BITS[planes[1]], target)
@@ -383,8 +398,10 @@ def bifsmn(seed: int = 0, *, blocks: int = 8, labels: int = 12) -> ModelFile:
 
 
 def features_for(model: ModelFile, seed: int = 0) -> Array:
-    """Random features of the model's input shape: decibels with a front-end, else about 0."""
+    """Random features of the model's input shape: decibels with a front-end, bytes, or about 0."""
     rng = np.random.default_rng(seed)
+    if model.buffers[0].type == "u8":
+        return rng.integers(0, 256, model.buffers[0].shape).astype(np.float32)
     x = rng.normal(size=model.buffers[0].shape)
     if model.frontend is not None:
         x = 20.0 * x - 40.0

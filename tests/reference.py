@@ -55,7 +55,7 @@ def run(model: ModelFile, features: Array, depth: int) -> Trace:
 def run_op(model: ModelFile, op: Op, buffers: dict[int, Array]) -> list[tuple[int, Array]]:
     """Return (buffer, array) for each output of an operation, floats before bits."""
     source = buffers[op.input]
-    if model.buffers[op.input].type == "f32":
+    if model.buffers[op.input].type in ("f32", "u8"):
         value = SUMS[op.code](model, op, source)
     else:
         sums = [SUMS[op.code](model, op, plane) for plane in source]
@@ -142,6 +142,15 @@ def conv2d(model: ModelFile, op: Op, x: Array) -> Array:
     return (sums[0] + sums[1]) + (sums[2] + sums[3])
 
 
+def byte_conv2d(model: ModelFile, op: Op, x: Array) -> Array:
+    """Integer sums of bytes by bytes over the taps that exist, rounded once to float32."""
+    shape = out_shape(model, op)
+    under = [np.where(exists, u, 0) for u, exists in taps(op, x.astype(np.float64), shape)]
+    # Below 2^31: exact in float64 in any order.
+    sums = np.concatenate(under, axis=2) @ tensor(model, op.weights).astype(np.float64)
+    return sums.astype(np.float32)
+
+
 def binary_conv2d(model: ModelFile, op: Op, x: Array) -> Array:
     """Integer sums of +-1 products over the taps that exist, int64."""
     shape = out_shape(model, op)
@@ -210,4 +219,5 @@ SUMS: dict[str, Callable[[ModelFile, Op, Array], Array]] = {
     "average_pool": average_pool,
     "max_pool": max_pool,
     "subsample": subsample,
+    "byte_conv2d": byte_conv2d,
 }

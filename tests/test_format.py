@@ -309,6 +309,7 @@ PLAIN = layer_model("elementwise", shape=(4, 3, 2), channels=2)
 POOL = layer_model("average_pool", shape=(4, 3, 2), channels=2)
 WINDOW = layer_model("average_pool", shape=(4, 3, 2), channels=2, kernel=(2, 2))
 LARGEST = layer_model("max_pool", shape=(4, 3, 2), channels=2, kernel=(2, 2), pad=(1, 1))
+BYTES = layer_model("byte_conv2d", shape=(4, 3, 2), channels=3, kernel=(2, 2))
 EVERY = layer_model("subsample", shape=(4, 3, 2), channels=5, stride=(2, 2))
 
 
@@ -380,6 +381,14 @@ WRONG_OPS: dict[str, tuple[ModelFile, dict[str, Any]]] = {
     "subsample with a kernel": (EVERY, {"kernel": (1, 1)}),
     "subsample with padding": (EVERY, {"pad": (1, 0)}),
     "subsample to fewer channels": (EVERY, {"out_f32": 0, "out_bits": None, "stride": (1, 1)}),
+    "bytes with dilation": (BYTES, {"dilation": (1, 2)}),
+    "bytes with gaps": (BYTES, {"stride": (3, 1)}),
+    "bytes with float weights": (BYTES, {"weights": layer_of(BYTES).scale}),
+    "bytes with flip": (BYTES, {"flip": layer_of(BYTES).scale}),
+    "bytes as a residual": (BYTES, {"residual": 0}),
+    "bytes as an output": (BYTES, {"out_f32": 0, "out_bits": None}),
+    "bytes of floats": (CONV, {"code": "byte_conv2d"}),
+    "floats of bytes": (BYTES, {"code": "conv2d"}),
     "read before it is written": (PLAIN, {"input": layer_of(PLAIN).out_f32}),
 }
 

@@ -38,6 +38,7 @@ BASES = {
     ),
     "planes": two_plane_net(2, frontend=SMALL_FRONTEND),
     "images": image_net(4, shape=(8, 4, 2)),
+    "bytes": image_net(2, shape=(6, 5, 3), first="byte_conv2d"),
     "max_pool": layer_model("max_pool", shape=(5, 4, 3), channels=3, kernel=(2, 3), pad=(1, 1)),
     "pool": layer_model("average_pool", shape=(3, 4, 5), channels=5, stage="slopes"),
 }

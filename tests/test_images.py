@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_nets import image_for, image_net, pool
-from model_factory import Builder, layer_model
+from image_nets import image_net, pool
+from model_factory import Builder, features_for, layer_model
 from test_engine import AFFINE_STAGES, assert_equals_oracle
 
 import bifast
@@ -115,7 +115,41 @@ def test_integer_thresholds_in_bytes_are_refused() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_image_net_equals_oracle(seed: int, isa: str) -> None:
     model = image_net(seed)
-    assert_equals_oracle(model, isa, image_for(model, seed))
+    assert_equals_oracle(model, isa, features_for(model, seed))
+
+
+BYTE_LAYERS: dict[str, dict[str, Any]] = {
+    "point": {"shape": (1, 1, 1), "channels": 1},
+    "7x7-stem": {"shape": (20, 71, 3), "channels": 64, "kernel": (7, 7), "stride": (2, 2), "pad": (3, 3)},
+    "3x3-same": {"shape": (6, 5, 3), "channels": 70, "kernel": (3, 3), "pad": (1, 1)},
+    "line-of-4": {"shape": (5, 40, 4), "channels": 17, "kernel": (2, 3)},
+    "over-input": {"shape": (2, 3, 5), "channels": 33, "kernel": (5, 7), "pad": (2, 3)},
+    "far-padding": {"shape": (2, 2, 3), "channels": 4, "kernel": (3, 3), "stride": (3, 2), "pad": (9, 8)},
+    "many": {"shape": (3, 3, 7281), "channels": 3, "kernel": (3, 3)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stage", ["affine", "slopes", "plain"])
+@pytest.mark.parametrize("case", BYTE_LAYERS)
+def test_byte_conv2d_equals_oracle(case: str, stage: str, isa: str) -> None:
+    assert_equals_oracle(layer_model("byte_conv2d", **BYTE_LAYERS[case], stage=stage), isa)
+
+
+def test_largest_sums_of_bytes_do_not_overflow(isa: str) -> None:
+    model = layer_model("byte_conv2d", shape=(3, 3, 7281), channels=2, kernel=(3, 3), stage="plain")
+    layer = next(op for op in model.ops if op.name == "layer")
+    assert layer.weights is not None
+    weights = np.tile([[-128, 127]], (9 * 7281, 1))
+    tensors = list(model.tensors)
+    tensors[layer.weights] = Tensor("i8", weights)
+    model = replace(model, tensors=tensors)
+    x = np.full(model.buffers[0].shape, 255, np.float32)
+    assert_equals_oracle(model, isa, x)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_image_net_of_bytes_equals_oracle(seed: int, isa: str) -> None:
+    assert_equals_oracle(image_net(seed, first="byte_conv2d"), isa)
 
 
 def test_multiply_adds_count_taps_of_windows_and_values_elsewhere() -> None:
@@ -141,7 +175,7 @@ def model(file: ModelFile) -> bifast.Model:
 
 
 def images(file: ModelFile, count: int) -> Any:
-    return np.stack([image_for(file, seed) for seed in range(count)])
+    return np.stack([features_for(file, seed) for seed in range(count)])
 
 
 def test_run_takes_images(model: bifast.Model, file: ModelFile) -> None:
@@ -184,6 +218,22 @@ def test_classify_takes_one_image(model: bifast.Model, file: ModelFile) -> None:
 def test_run_refuses(model: bifast.Model, x: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         model.run(x)
+
+
+def test_model_of_bytes_takes_bytes_alone(isa: str) -> None:
+    file = image_net(1, first="byte_conv2d")
+    model = bifast.Model.load(file.to_bytes(), isa=isa)
+    assert (model.input_dtype, model.input_shape) == (np.uint8, (14, 12, 3))
+    x = np.random.default_rng(0).integers(0, 256, (3, 14, 12, 3), dtype=np.uint8)
+    logits = model.run(x)
+    np.testing.assert_array_equal(logits, model.run_features(x.astype(np.float32)))
+    np.testing.assert_array_equal(logits[1], model.run(x[1]))
+    assert model.classify(x[2]).label == model.labels[int(logits[2].argmax())]
+    with pytest.raises(ValueError, match="expected dtype uint8, got float32"):
+        model.run(x.astype(np.float32))
+    for value in (0.5, -1.0, 256.0):
+        with pytest.raises(ValueError, match=r"whole number 0 .. 255"):
+            model.run_features(np.full((14, 12, 3), value, np.float32))
 
 
 def test_sound_is_refused_without_front_end(model: bifast.Model) -> None:

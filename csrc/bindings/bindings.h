@@ -79,6 +79,7 @@ class Model {
 
   Array<float> run(const py::array& x, size_t depth, size_t threads);
   Array<float> run_features(const Array<float>& f, size_t depth, size_t threads);
+  Array<float> run_bytes(const Array<uint8_t>& x, size_t depth, size_t threads);
   Array<float> features(const py::array& x);
   std::pair<Array<float>, py::list> trace(const Array<float>& f, size_t depth);
 
@@ -91,6 +92,9 @@ class Model {
     void operator()(bifast_model* p) const { bifast_free(p); }
   };
 
+  // Calls run(session, values, count, logits) for each array [T, M, C] of a batch.
+  template <typename Value, typename Run>
+  Array<float> run_arrays(const Array<Value>& x, size_t threads, const Run& run);
   // Calls function(session, i) for i < n, on up to `threads` threads, without the GIL.
   template <typename Function>
   void run_batch(size_t n, size_t threads, const Function& function);

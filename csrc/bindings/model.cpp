@@ -120,18 +120,30 @@ Array<float> Model::run(const py::array& x, size_t depth, size_t threads) {
   return logits;
 }
 
-Array<float> Model::run_features(const Array<float>& f, size_t depth, size_t threads) {
-  if (f.ndim() != 4) throw py::value_error("features: expected [B, T, M, C]");
-  const auto n_clips = static_cast<size_t>(f.shape(0));
-  const size_t each = n_clips > 0 ? static_cast<size_t>(f.size()) / n_clips : 0;
+template <typename Value, typename Run>
+Array<float> Model::run_arrays(const Array<Value>& x, size_t threads, const Run& run) {
+  if (x.ndim() != 4) throw py::value_error("features: expected [B, T, M, C]");
+  const auto n_clips = static_cast<size_t>(x.shape(0));
+  const size_t each = n_clips > 0 ? static_cast<size_t>(x.size()) / n_clips : 0;
   Array<float> logits({n_clips, n_classes()});
   float* out = logits.mutable_data();
-  const float* features = f.data();
+  const Value* values = x.data();
   run_batch(n_clips, threads, [=, this](bifast_session* session, size_t i) {
-    return bifast_run_features(session, depth, features + i * each, each, out + i * n_classes(),
-                               n_classes());
+    return run(session, values + i * each, each, out + i * n_classes());
   });
   return logits;
+}
+
+Array<float> Model::run_features(const Array<float>& f, size_t depth, size_t threads) {
+  return run_arrays(f, threads, [=, this](bifast_session* s, const float* x, size_t n, float* y) {
+    return bifast_run_features(s, depth, x, n, y, n_classes());
+  });
+}
+
+Array<float> Model::run_bytes(const Array<uint8_t>& x, size_t depth, size_t threads) {
+  return run_arrays(x, threads, [=, this](bifast_session* s, const uint8_t* u, size_t n, float* y) {
+    return bifast_run_bytes(s, depth, u, n, y, n_classes());
+  });
 }
 
 Array<float> Model::features(const py::array& x) {
@@ -195,8 +207,12 @@ void bind_model(py::module_& m) {
       .def_property_readonly("card", [](const Model& self) { return bifast_card(self.get()); })
       .def_property_readonly("words", &Model::words)
       .def_property_readonly("input_shape", &Model::input_shape)
+      .def_property_readonly("takes_bytes",
+                             [](const Model& self) { return bifast_takes_bytes(self.get()) != 0; })
       .def("run", &Model::run, py::arg("x"), py::arg("depth"), py::arg("threads") = 1)
       .def("run_features", &Model::run_features, py::arg("f").noconvert(), py::arg("depth"),
+           py::arg("threads") = 1)
+      .def("run_bytes", &Model::run_bytes, py::arg("x").noconvert(), py::arg("depth"),
            py::arg("threads") = 1)
       .def("features", &Model::features, py::arg("x"))
       .def("trace", &Model::trace, py::arg("f").noconvert(), py::arg("depth"));

@@ -81,6 +81,8 @@ BIFAST_API size_t bifast_hop_samples(const bifast_model* model);    /* samples b
 /* Shape of the features of one clip: frames (time) by bands by channels; of an image for a net on
  * images: height by width by channels. */
 BIFAST_API void bifast_input_shape(const bifast_model* model, size_t shape[3]);
+/* 1: the input is bytes, 0 .. 255; 0: floats. */
+BIFAST_API int bifast_takes_bytes(const bifast_model* model);
 BIFAST_API size_t bifast_scratch_bytes(const bifast_model* model); /* of one session */
 BIFAST_API const char* bifast_model_isa(const bifast_model* model);
 BIFAST_API const char* bifast_label(const bifast_model* model,
@@ -118,11 +120,15 @@ BIFAST_API bifast_status bifast_run(bifast_session* session, size_t depth, const
 BIFAST_API bifast_status bifast_run_i16(bifast_session* session, size_t depth,
                                         const int16_t* samples, size_t n_samples, float* logits,
                                         size_t n_classes);
-/* Features [frames][bands][channels] of one clip to logits, or an image [height][width][channels].
- */
+/* Features [frames][bands][channels] of one clip to logits, or an image [height][width][channels]:
+ * whole numbers 0 .. 255 where the model takes bytes. */
 BIFAST_API bifast_status bifast_run_features(bifast_session* session, size_t depth,
                                              const float* features, size_t n_features,
                                              float* logits, size_t n_classes);
+/* An image [height][width][channels] to logits, for a model that takes bytes. */
+BIFAST_API bifast_status bifast_run_bytes(bifast_session* session, size_t depth,
+                                          const uint8_t* image, size_t n_bytes, float* logits,
+                                          size_t n_classes);
 /* Frames that bifast_features writes for audio of n_samples (at least one clip's). */
 BIFAST_API size_t bifast_n_frames(const bifast_model* model, size_t n_samples);
 /* Log-mel frames of audio of any length, padded with zeros up to one clip: n_frames by bands. */

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bytes.h"
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
 #include "kernels/log_mel.h"
@@ -198,6 +199,30 @@ inline uint64_t sign_32(const float* x) {
 
 uint64_t sign_block(const float* x) { return sign_32(x) | sign_32(x + 32) << 32; }
 
+// Bytes as pairs of 16 bits: the even ones of both operands, then the odd ones. vpmaddubsw would
+// saturate.
+struct Bytes {
+  static constexpr size_t kChannels = 8;
+  using Sums = __m256i;
+  struct Pairs {
+    __m256i even, odd;
+  };
+  using Inputs = Pairs;
+  using Weights = Pairs;
+  static Inputs inputs(uint32_t x) {
+    return {_mm256_set1_epi32(static_cast<int>(x & 0x00FF00FFu)),
+            _mm256_set1_epi32(static_cast<int>(x >> 8 & 0x00FF00FFu))};
+  }
+  static Weights weights(const int8_t* w) {
+    const __m256i word = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
+    return {_mm256_srai_epi16(_mm256_slli_epi16(word, 8), 8), _mm256_srai_epi16(word, 8)};
+  }
+  static Sums add(Sums sums, const Inputs& x, const Weights& w) {
+    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(x.even, w.even));
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(x.odd, w.odd));
+  }
+};
+
 }  // namespace
 
 extern const Kernels avx2_kernels;
@@ -213,6 +238,7 @@ constinit const Kernels avx2_kernels = {
     .affine_counts = affine_counts<8>,
     .affine_floats = affine_floats<8>,
     .float_matmul = float_matmul<8, 4>,
+    .byte_matmul = byte_matmul<Bytes, 4, 2>,
     .log_mel = log_mel<2>,
 };
 

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bytes.h"
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
 #include "kernels/log_mel.h"
@@ -123,6 +124,18 @@ uint64_t sign_block(const float* x) {
   return word;
 }
 
+struct Bytes {
+  static constexpr size_t kChannels = 16;
+  using Sums = __m512i;
+  using Inputs = __m512i;
+  using Weights = __m512i;
+  static Inputs inputs(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
+  static Weights weights(const int8_t* w) { return _mm512_loadu_si512(w); }
+  static Sums add(Sums sums, const Inputs& x, const Weights& w) {
+    return _mm512_dpbusd_epi32(sums, x, w);
+  }
+};
+
 }  // namespace
 
 extern const Kernels avx512_kernels;
@@ -138,6 +151,7 @@ constinit const Kernels avx512_kernels = {
     .affine_counts = affine_counts<16>,
     .affine_floats = affine_floats<16>,
     .float_matmul = float_matmul<16, 8>,
+    .byte_matmul = byte_matmul<Bytes, 4, 4>,
     .log_mel = log_mel<2>,
 };
 

@@ -104,6 +104,12 @@ struct Kernels {
   void (*float_matmul)(const float* a, size_t a_stride, const uint32_t* offset, const float* w,
                        float* out, size_t rows, size_t cols, size_t depth);
 
+  // out[r * cols + c] = float(sum over k < depth and i < 4 of a[r * a_stride + offset[k] + i] *
+  // w[4 * (k * cols + c) + i]), rounded once; the sum fits 32 bits. cols is a multiple of
+  // kFloatBlock.
+  void (*byte_matmul)(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
+                      float* out, size_t rows, size_t cols, size_t depth);
+
   // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32.
   // work: log_mel_bytes(n_fft, frame_lanes), aligned to 64 bytes. out[i][m] = 10 * log10(max(mel
   // power, floor)), m < n_mels.

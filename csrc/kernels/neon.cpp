@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bytes.h"
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
 #include "kernels/log_mel.h"
@@ -176,6 +177,7 @@ constinit const Kernels neon_kernels = {
     .affine_counts = affine_counts<4>,
     .affine_floats = affine_floats<4>,
     .float_matmul = float_matmul<4, 4>,
+    .byte_matmul = byte_matmul<PlainBytes<4>, 4, 2>,
     .log_mel = log_mel<1>,
 };
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/bytes.h"
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
 #include "kernels/log_mel.h"
@@ -79,6 +80,7 @@ constinit const Kernels scalar_kernels = {
     .affine_counts = affine_counts<4>,
     .affine_floats = affine_floats<4>,
     .float_matmul = float_matmul<4, 2>,
+    .byte_matmul = byte_matmul<PlainBytes<4>, 2, 2>,
     .log_mel = log_mel<1>,
 };
 

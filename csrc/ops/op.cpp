@@ -47,7 +47,7 @@ const BufferSpec& OpInput::output() const {
 void OpInput::refuse(const std::string& why) const { fail_format(spec.name + ": " + why); }
 
 void OpInput::require_floats() const {
-  require(!input().is_bits, "expected floats as input");
+  require(input().is_floats(), "expected floats as input");
   require(spec.flip == kNone, "integer thresholds are for binary layers");
 }
 

@@ -29,7 +29,7 @@ OutputStage::OutputStage(const OpInput& input)
   const ModelFile& file = input.file;
   const BufferSpec& out = input.output();
   if (out_f32_ != kNone)
-    input.require(!file.buffers[out_f32_].is_bits, "out_f32 is not a float buffer");
+    input.require(file.buffers[out_f32_].is_floats(), "out_f32 is not a float buffer");
   if (out_bits_ != kNone) {
     const BufferSpec& bits = file.buffers[out_bits_];
     input.require(bits.is_bits, "out_bits is not a buffer of bits");
@@ -41,7 +41,7 @@ OutputStage::OutputStage(const OpInput& input)
   }
   if (residual_ != kNone) {
     const BufferSpec& residual = file.buffers[residual_];
-    input.require(!residual.is_bits && residual.same_shape(out),
+    input.require(residual.is_floats() && residual.same_shape(out),
                   "residual: expected floats of the output's shape");
   }
   const float s = input.spec.plane_scale;

@@ -5,12 +5,14 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from numbers import Real
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bifast.names import unknown
 
+Value = TypeVar("Value", bound=np.generic)
 Samples = NDArray[np.float32] | NDArray[np.int16]
 
 # Speech in [-1, 1] may overshoot after resampling or mixing; samples on the int16 scale are far above.
@@ -50,18 +52,24 @@ AXES = {"features": "frames, bands, channels", "images": "height, width, channel
 
 
 def features(
-    f: NDArray[np.float32], shape: tuple[int, int, int], *, what: str = "features"
-) -> tuple[NDArray[np.float32], bool]:
+    f: NDArray[Value],
+    shape: tuple[int, int, int],
+    *,
+    what: str = "features",
+    dtype: type[np.generic] = np.float32,
+) -> tuple[NDArray[Value], bool]:
     """Check features of one clip or a batch, or images.
 
     Parameters
     ----------
     f
-        Shape (T, M, C) or (B, T, M, C), float32; C may be left out where it is 1.
+        Shape (T, M, C) or (B, T, M, C); C may be left out where it is 1.
     shape
         The model's (T, M, C).
     what
         "features" or "images", for messages.
+    dtype
+        What the model takes: float32 or uint8.
 
     Returns
     -------
@@ -75,7 +83,7 @@ def features(
     ValueError
         If its dtype or shape is another, B is 0, or a value is not finite.
     """
-    _check_array(f, what, (np.float32,))
+    _check_array(f, what, (dtype,))
     forms = (shape, shape[:2]) if shape[2] == 1 else (shape,)
     for form in forms:
         if f.shape == form or (f.ndim == len(form) + 1 and f.shape[1:] == form):
@@ -132,7 +140,9 @@ def _check_array(x: object, what: str, dtypes: tuple[type, ...]) -> None:
         raise TypeError(f"{what}: expected values, got a masked array; fill it first: x.filled(0)")
     if x.dtype not in dtypes:
         names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
-        advice = "write x.astype(numpy.float32)"
+        advice = f"write x.astype(numpy.{np.dtype(dtypes[0]).name})"
+        if what == "images":
+            advice += ", scaled as for the training"
         if x.dtype.newbyteorder("=") in dtypes:
             advice = "it has the other byte order; write x.astype(x.dtype.newbyteorder('='))"
         elif x.dtype.kind in "iu" and what == "samples":

@@ -116,6 +116,11 @@ class Model:
         return self._shape
 
     @property
+    def input_dtype(self) -> np.dtype[Any]:
+        """Type of the arrays that `run` takes without front-end: float32, or uint8 for bytes."""
+        return np.dtype(np.uint8 if self._core.takes_bytes else np.float32)
+
+    @property
     def card(self) -> dict[str, Any]:
         """The model's card: name, licence, data, accuracy per depth ... A fresh copy."""
         return _parse_card(self._core.card)
@@ -144,7 +149,7 @@ class Model:
         x
             Shape (S,) or (B, S): float32 in [-1, 1] or int16, mono, at the model's rate; S from 1 to
             `window`. Shorter clips are padded with zeros at the end. For a model without front-end:
-            shape (H, W, C) or (B, H, W, C), float32, of `input_shape`, channels last.
+            shape (H, W, C) or (B, H, W, C) of `input_shape`, channels last; of `input_dtype`.
         depth
             One of `depths`.
         threads
@@ -162,7 +167,7 @@ class Model:
             is for `scan`.
         """
         if self.sample_rate == 0:
-            return self._run_arrays("images", np.asarray(x), depth, threads)
+            return self._run_images(x, depth, threads)
         clips = inputs.samples(x, ranks=(1, 2))
         if clips.shape[-1] > self.window:
             raise ValueError(
@@ -311,7 +316,7 @@ class Model:
         ----------
         f
             Shape (T, M, C) or (B, T, M, C), float32; C may be left out where it is 1. `input_shape`
-            says T, M, C.
+            says T, M, C. Whole numbers 0 .. 255 where `input_dtype` is uint8.
         depth, threads
             As in `run`.
 
@@ -325,7 +330,10 @@ class Model:
         ValueError
             If the dtype, the shape or a value is not as above, or the depth is unknown.
         """
-        return self._run_arrays("features", f, depth, threads)
+        batch, single = inputs.features(f, self._shape)
+        index = inputs.depth_index(depth, self._depths)
+        logits = self._core.run_features(batch, index, inputs.thread_count(threads))
+        return logits[0] if single else logits
 
     def trace(
         self, f: NDArray[np.float32], *, depth: str = "full"
@@ -369,13 +377,12 @@ class Model:
             f"depths {'/'.join(self._depths)}, {len(self._data)} bytes, isa {self.isa}>"
         )
 
-    def _run_arrays(
-        self, what: str, x: NDArray[np.float32], depth: str, threads: int
-    ) -> NDArray[np.float32]:
-        """Run arrays of the input's shape, with or without a batch in front."""
-        batch, single = inputs.features(x, self._shape, what=what)
-        index = inputs.depth_index(depth, self._depths)
-        logits = self._core.run_features(batch, index, inputs.thread_count(threads))
+    def _run_images(self, x: Any, depth: str, threads: int) -> NDArray[np.float32]:
+        """Run images of the input's shape and type, with or without a batch in front."""
+        batch, single = inputs.features(x, self._shape, what="images", dtype=self.input_dtype.type)
+        index, count = inputs.depth_index(depth, self._depths), inputs.thread_count(threads)
+        run = self._core.run_bytes if self._core.takes_bytes else self._core.run_features
+        logits = run(batch, index, count)
         return logits[0] if single else logits
 
     def _require_audio(self) -> None:

@@ -229,7 +229,9 @@ Outcome run(const bifast_model* model, Random& random) {
   bifast_input_shape(model, shape);
   std::vector<float> features(shape[0] * shape[1] * shape[2]), logits(bifast_n_classes(model));
   for (float& f : features)
-    f = static_cast<float>(static_cast<int>(random.below(2001)) - 1000) / 100.0f;
+    f = bifast_takes_bytes(model)
+            ? static_cast<float>(random.below(256))
+            : static_cast<float>(static_cast<int>(random.below(2001)) - 1000) / 100.0f;
   bool ok = true;
   for (size_t depth = 0; depth < bifast_n_depths(model); ++depth) {
     ok = ok && bifast_run_features(session, depth, features.data(), features.size(), logits.data(),

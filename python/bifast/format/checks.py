@@ -132,7 +132,12 @@ def check_buffers(buffers: Sequence[Buffer], n_labels: int) -> None:
         total <= layout.MAX_BUFFER_BYTES,
         f"buffers: expected at most {layout.MAX_BUFFER_BYTES} bytes together, got {total}",
     )
-    require(buffers[0].type == "f32", f"buffer 0: the input must be f32, got {buffers[0].type}")
+    require(
+        buffers[0].type in ("f32", "u8"),
+        f"buffer 0: the input must be f32 or u8, got {buffers[0].type}",
+    )
+    for index, buffer in enumerate(buffers[1:], 1):
+        require(buffer.type != "u8", f"buffer {index}: only the input may be u8")
     last = buffers[-1]
     require(
         last.type == "f32" and last.shape == (1, 1, n_labels),
@@ -184,7 +189,8 @@ def check_features(params: FrontendParams, first: Buffer) -> None:
     """Check that the front-end fills buffer 0."""
     shape = (params.n_frames, params.n_mels, 1)
     require(
-        first.shape == shape, f"buffer 0: expected {shape} for the front-end, got {first.shape}"
+        (first.type, first.shape) == ("f32", shape),
+        f"buffer 0: expected f32 {shape} for the front-end, got {first.type} {first.shape}",
     )
 
 

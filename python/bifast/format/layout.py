@@ -33,9 +33,10 @@ OP = struct.Struct("<32s20If3I")
 OP_RESERVED_WORDS = 3
 OP_NAME_BYTES = 31
 
-BUFFER_TYPES = ("f32", "bits", "bits2")
+BUFFER_TYPES = ("f32", "bits", "bits2", "u8")
 # Planes of bits of each type of buffer that holds bits.
 PLANES = {"bits": 1, "bits2": 2}
+FLOATS, BITS = ("f32",), tuple(PLANES)
 TENSOR_DTYPES = ("f32", "f16", "i16", "i32", "bits", "i8")
 ARRAY_DTYPES: dict[str, np.dtype[np.generic]] = {
     "f32": np.dtype("<f4"),
@@ -62,21 +63,27 @@ MAX_CARD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class OpKind:
-    """What one operation code reads: whether its input is bits, and whether it has weights."""
+    """What one operation code reads: the types of its input, and whether it has weights."""
 
     number: int
-    reads_bits: bool
+    reads: tuple[str, ...]
     has_weights: bool
+
+    @property
+    def reads_bits(self) -> bool:
+        """Whether its sums are integers of +-1 products."""
+        return self.reads == BITS
 
 
 OP_KINDS = {
-    "conv2d": OpKind(1, reads_bits=False, has_weights=True),
-    "binary_conv2d": OpKind(2, reads_bits=True, has_weights=True),
-    "binary_memory": OpKind(3, reads_bits=True, has_weights=True),
-    "elementwise": OpKind(4, reads_bits=False, has_weights=False),
-    "average_pool": OpKind(5, reads_bits=False, has_weights=False),
-    "max_pool": OpKind(6, reads_bits=False, has_weights=False),
-    "subsample": OpKind(7, reads_bits=False, has_weights=False),
+    "conv2d": OpKind(1, reads=FLOATS, has_weights=True),
+    "binary_conv2d": OpKind(2, reads=BITS, has_weights=True),
+    "binary_memory": OpKind(3, reads=BITS, has_weights=True),
+    "elementwise": OpKind(4, reads=FLOATS, has_weights=False),
+    "average_pool": OpKind(5, reads=FLOATS, has_weights=False),
+    "max_pool": OpKind(6, reads=FLOATS, has_weights=False),
+    "subsample": OpKind(7, reads=FLOATS, has_weights=False),
+    "byte_conv2d": OpKind(8, reads=("u8",), has_weights=True),
 }
 
 
@@ -84,6 +91,8 @@ def buffer_row_bytes(buffer_type: str, channels: int) -> int:
     """Bytes of one position (of one plane); bits are padded to 1, 2, 4, 8 or a multiple of 16."""
     if buffer_type == "f32":
         return 4 * channels
+    if buffer_type == "u8":
+        return channels
     packed = -(-channels // 8)
     return next((small for small in (1, 2, 4, 8) if packed <= small), -(-packed // 16) * 16)
 

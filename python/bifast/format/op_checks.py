@@ -12,7 +12,7 @@ from bifast.format import layout
 from bifast.format.records import Buffer, Contents, Op, Tensor
 
 FLOATS = ("f32", "f16", "i8")
-BITS = tuple(layout.PLANES)
+BITS = layout.BITS
 Indices = npt.NDArray[np.int64]
 MAX_F32 = float(np.finfo(np.float32).max)
 
@@ -82,7 +82,7 @@ def check_op(op: Op, contents: Contents) -> None:
         f"depth_mask: expected bits of {len(contents.depths)} depths, got {op.depth_mask:#x}",
     )
     kind = layout.OP_KINDS[op.code]
-    source = check.buffer("input", *(BITS if kind.reads_bits else ("f32",)))
+    source = check.buffer("input", *kind.reads)
     target = check_outputs(check)
     if source is None:
         raise FormatError(f"operation {op.name!r}: input: expected a buffer, got none")
@@ -145,6 +145,22 @@ def check_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
     else:
         check.require(k <= layout.MAX_BINARY_K, f"expected K <= {layout.MAX_BINARY_K}, got {k}")
         weights = check.tensor("weights", ("bits",), ((target.channels, k),))
+    check.require(weights is not None, "weights: expected a tensor, got none")
+
+
+def check_byte_conv(check: OpCheck, source: Buffer, target: Buffer) -> None:
+    """Check a convolution of bytes: windows without gaps, weights of bytes."""
+    op = check.op
+    check_taps(check, source, target)
+    check.require(op.dilation == (1, 1), f"dilation: expected (1, 1), got {op.dilation}")
+    for axis in range(2):
+        check.require(
+            op.stride[axis] <= op.kernel[axis],
+            f"stride: expected at most the kernel {op.kernel}, got {op.stride}",
+        )
+    k = taps(op, source)
+    check.require(k <= layout.MAX_BINARY_K, f"expected K <= {layout.MAX_BINARY_K}, got {k}")
+    weights = check.tensor("weights", ("i8",), ((k, target.channels),))
     check.require(weights is not None, "weights: expected a tensor, got none")
 
 
@@ -231,6 +247,7 @@ GEOMETRY = {
     "average_pool": check_average_pool,
     "max_pool": check_max_pool,
     "subsample": check_subsample,
+    "byte_conv2d": check_byte_conv,
 }
 
 

@@ -70,7 +70,8 @@ FRONTEND_PAPER = FrontendParams()
 class Buffer:
     """Shape of one activation; values lie [height][width][channels].
 
-    `type` is "f32", "bits", or "bits2": two planes of bits, one whole plane after the other.
+    `type` is "f32", "bits", "bits2": two planes of bits, one whole plane after the other, or "u8":
+    bytes, an input alone.
     """
 
     type: str

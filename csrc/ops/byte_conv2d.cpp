@@ -1,0 +1,113 @@
+// Convolution of bytes with weights of bytes: the first layer of nets on images.
+//
+// Sums are integers. A line of a patch is x.kernel * in_channels bytes, taken four at a time: its
+// weights are padded with zeros, under which whatever follows the line may lie.
+#include <algorithm>
+
+#include "align.h"
+#include "ops/geometry.h"
+#include "ops/output_stage.h"
+
+namespace bifast {
+namespace {
+
+// Positions that are computed at once, all of one row of the output.
+constexpr size_t kRows = 32;
+
+class ByteConv2d final : public Op {
+ public:
+  explicit ByteConv2d(const OpInput& input)
+      : kernels_(input.kernels),
+        input_(input.spec.input),
+        geometry_(Geometry::of(input)),
+        channels_(input.output().channels),
+        padded_(round_up(channels_, kFloatBlock)),
+        in_channels_(input.input().channels),
+        groups_((geometry_.x.kernel * in_channels_ + 3) / 4),
+        line_bytes_(
+            ((std::min(kRows, geometry_.x.out) - 1) * geometry_.x.stride + geometry_.x.kernel) *
+                in_channels_ +
+            3),
+        stage_(input) {
+    const OpSpec& s = input.spec;
+    input.require(input.input().is_bytes, "expected bytes as input");
+    input.require(s.flip == kNone, "integer thresholds are for binary layers");
+    for (size_t axis = 0; axis < 2; ++axis) {
+      input.require(s.dilation[axis] == 1 && s.stride[axis] <= s.kernel[axis],
+                    "expected dilation 1 and a stride of at most the kernel");
+    }
+    const size_t depth = geometry_.taps() * in_channels_;
+    input.require(depth <= kMaxDepthBytes, "more than 65535 products in one sum");
+    input.check_work(work());
+    const TensorSpec& w = input.tensor(s.weights, "weights", depth, channels_);
+    input.require(w.dtype == Dtype::i8, "weights: expected bytes");
+    read_weights(input, w);
+  }
+
+  size_t scratch_bytes() const override {
+    return lines_bytes() + align(kRows * padded_ * sizeof(float));
+  }
+  uint64_t work() const override {
+    return uint64_t{geometry_.y.out} * geometry_.x.out * channels_ * geometry_.taps() *
+           in_channels_;
+  }
+
+  void run(const Workspace& workspace) const noexcept override {
+    uint8_t* lines = workspace.scratch;
+    auto* sums = reinterpret_cast<float*>(lines + lines_bytes());
+    const uint8_t* in = workspace.buffer<uint8_t>(input_);
+    for (size_t y = 0; y < geometry_.y.out; ++y) {
+      for (size_t x = 0; x < geometry_.x.out; x += kRows) {
+        const size_t first = y * geometry_.x.out + x, rows = std::min(kRows, geometry_.x.out - x);
+        geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, lines);
+        kernels_.byte_matmul(lines, geometry_.x.stride * in_channels_, offsets_.data(),
+                             weights_.data(), sums, rows, padded_, offsets_.size());
+        for (size_t r = 0; r < rows; ++r) {
+          stage_.finish_floats(workspace, first + r, sums + r * padded_);
+        }
+      }
+    }
+  }
+
+ private:
+  static constexpr size_t kMaxDepthBytes = 65535;  // 65535 * 255 * 128 < 2^31
+
+  size_t lines_bytes() const { return align(geometry_.y.kernel * line_bytes_); }
+
+  void read_weights(const OpInput& input, const TensorSpec& w) {
+    const size_t line = geometry_.x.kernel * in_channels_;
+    const size_t n_groups = geometry_.y.kernel * groups_;
+    input.claim(n_groups * (4 * padded_ + sizeof(uint32_t)));
+    weights_.resize(n_groups * 4 * padded_, 0);
+    for (size_t ty = 0; ty < geometry_.y.kernel; ++ty) {
+      for (size_t g = 0; g < groups_; ++g) {
+        offsets_.push_back(static_cast<uint32_t>(ty * line_bytes_ + 4 * g));
+      }
+      for (size_t i = 0; i < line; ++i) {
+        const uint8_t* row = w.data + (ty * line + i) * channels_;
+        int8_t* group = weights_.data() + (ty * groups_ + i / 4) * 4 * padded_;
+        for (size_t c = 0; c < channels_; ++c) {
+          group[4 * c + i % 4] = static_cast<int8_t>(row[c]);
+        }
+      }
+    }
+  }
+
+  const Kernels& kernels_;
+  uint32_t input_;
+  Geometry geometry_;
+  size_t channels_, padded_, in_channels_;
+  size_t groups_;      // of four bytes in one line of a patch
+  size_t line_bytes_;  // from one tap's line to the next
+  std::vector<int8_t> weights_;
+  std::vector<uint32_t> offsets_;  // of a patch's groups from its start
+  OutputStage stage_;
+};
+
+}  // namespace
+
+std::unique_ptr<Op> make_byte_conv2d(const OpInput& input) {
+  return std::make_unique<ByteConv2d>(input);
+}
+
+}  // namespace bifast
