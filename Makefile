@@ -1,6 +1,7 @@
 # make demo    set up, build, install and recognise the shipped sounds
 # make test    the whole test suite: pytest and the C++ tests
 # make bench   measure, and write docs/performance.md
+# make bench-arm64  count instructions on AArch64 under qemu, and write docs/measured/arm64.json
 # make frontier  compare trained models with peers, and write docs/frontier.md
 # make lint    ruff, mypy, clang-format
 # make clean   remove what the other targets made
@@ -17,7 +18,7 @@ SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
   $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench frontier lint clean
+.PHONY: demo test bench bench-arm64 frontier lint clean
 
 demo: $(STAMPS)/install
 	$(BIN)/bifast demo
@@ -27,7 +28,11 @@ test: $(STAMPS)/test-$(TORCH)
 	tools/native_tests.sh build/native
 
 bench: $(STAMPS)/bench
+	-$(BIN)/python -m pip install --quiet --no-deps bnn-lab  # a peer; it pins packages that nothing here needs
 	tools/bench.sh $(BIN)
+
+bench-arm64: $(STAMPS)/bench
+	tools/bench_arm64.sh $(BIN)
 
 # MODELS: run folders of one task, .bifast files. BIFAST_DATA names the recordings.
 MODELS ?= $(wildcard runs/sc11*)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from report import machine_lines, table
+from machine import machine_lines
 from rivals import Rival
+from rows import table
 
 PARTS = ("features", "net", "clip")
 COLOURS = {"bifast": "tab:red", "onnxruntime FP32": "tab:blue", "onnxruntime int8": "tab:green"}

@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 from peers import OnnxNet
+from quantise import folded_and_int8
 
 import bifast
 from bifast import _core
@@ -182,35 +181,11 @@ def graphs(net: KeywordNet, depth: int, features: Array) -> tuple[bytes, bytes]:
         If onnxruntime names another class than PyTorch for any of the clips.
     """
     with tempfile.TemporaryDirectory() as beside:
-        plain, folded, small = (Path(beside) / f"{n}.onnx" for n in ("plain", "folded", "int8"))
+        plain = Path(beside) / "plain.onnx"
         export_onnx(net, plain, depth=depth, batch=1)
-        quant_pre_process(plain, folded, skip_symbolic_shape=True)
-        exact = stripped(folded)
-        check_classes(net, depth, exact, features)
-        quantize_static(
-            folded,
-            small,
-            Calibration(features),
-            nodes_to_exclude=kept_float(folded),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            reduce_range=True,  # without VNNI the sums of two products saturate at 16 bit
-        )
-        return exact, stripped(small)
-
-
-def kept_float(path: Path) -> list[str]:
-    """Return the nodes that int8 would spoil.
-
-    Before the first convolution are decibels that are not yet normal; a batch norm that is not folded
-    into a convolution has no int8 form.
-    """
-    nodes = onnx.load(path).graph.node
-    first = next(i for i, node in enumerate(nodes) if node.op_type == "Conv")
-    norms = [node.name for node in nodes[first:] if node.op_type == "BatchNormalization"]
-    return [*(node.name for node in nodes[:first]), *norms]
+        exact, small = folded_and_int8(plain.read_bytes(), features)
+    check_classes(net, depth, exact, features)
+    return exact, small
 
 
 def check_classes(net: KeywordNet, depth: int, graph: bytes, features: Array) -> None:
@@ -221,26 +196,3 @@ def check_classes(net: KeywordNet, depth: int, graph: bytes, features: Array) ->
         expected = net(torch.from_numpy(features), depth).argmax(1).numpy()
     if apart := int((guesses != expected).sum()):
         raise ValueError(f"onnxruntime and PyTorch differ on {apart} of {len(features)} clips")
-
-
-def stripped(path: Path) -> bytes:
-    """Return a graph without names of source lines and shapes that onnxruntime finds itself."""
-    model = onnx.load(path)
-    del model.graph.value_info[:]
-    del model.metadata_props[:]
-    for node in model.graph.node:
-        node.doc_string = ""
-        del node.metadata_props[:]
-    data: bytes = model.SerializeToString()
-    return data
-
-
-class Calibration:
-    """Feeds clips to the quantiser."""
-
-    def __init__(self, features: Array) -> None:
-        self.clips = ({"features": clip[None]} for clip in features)
-
-    def get_next(self) -> dict[str, Array] | None:
-        """Return the next clip, None after the last."""
-        return next(self.clips, None)

@@ -1,72 +1,133 @@
-"""The net alone and the whole clip at each depth, against onnxruntime FP32 of its float twin."""
+"""The net alone and the whole clip of each shipped model at each depth, against its float twin elsewhere.
+
+Nothing is timed before its result is checked: the binary graph of the same translation against the
+engine, the twin in each runtime against the twin in onnxruntime without its optimisations.
+"""
 
 from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from typing import Any
 
 import conftest
 import numpy as np
 import peers
 import pytest
-from float_twin import float_twin
+from quantise import folded_and_int8
 
 import bifast
-from bifast import _core
-from bifast.format import ModelFile
+from bifast import _core, shipped
+from bifast.float_twin import float_twin
 from bifast.onnx_graph import to_onnx
 
-DEPTHS = ModelFile.from_bytes(conftest.shipped_model()).depths
+Array = np.ndarray[Any, np.dtype[Any]]
+CASES = [(name, depth) for name in bifast.models() for depth in conftest.shipped_file(name).depths]
+# What runs the float twin, and the module that it needs.
+RUNTIMES = {
+    "onnxruntime FP32": "onnxruntime",
+    "onnxruntime int8": "onnxruntime",
+    "LiteRT FP32": "ai_edge_litert",
+    "LiteRT int8": "ai_edge_quantizer",
+    "PyTorch FP32": "torch",
+}
+# Rounded to 8 bits, a net's logits stay this close to its own.
+INT8_CORRELATION = 0.95
+
+pytestmark = pytest.mark.parametrize(("name", "depth"), CASES, ids="-".join, scope="session")
 
 
-@pytest.fixture(scope="session", params=DEPTHS)
-def depth(request):
-    return request.param
+@cache
+def clip_of(name: str) -> Array:
+    return conftest.one_clip(shipped.sounds()[0], conftest.shipped_file(name))
 
 
-@pytest.fixture(scope="session")
-def twin(model_file, features, depth):
+@cache
+def features_of(name: str) -> Array:
+    return bifast.Model.load(name).features(clip_of(name))
+
+
+@cache
+def twin_graph(name: str, depth: str) -> bytes:
     """The float twin, once the binary graph of the same translation agrees with the engine."""
-    index = model_file.depths.index(depth)
-    classes = len(model_file.labels)
-    binary = peers.OnnxNet(to_onnx(model_file, index, batch=1), classes)
-    engine = bifast.Model.load(bifast.DEFAULT_MODEL).run_features(features, depth=depth)
+    file, features = conftest.shipped_file(name), features_of(name)
+    index = file.depths.index(depth)
+    binary = peers.OnnxNet(to_onnx(file, index, batch=1), len(file.labels))
+    engine = bifast.Model.load(name).run_features(features, depth=depth)
     # The graph's float sums run in another order than the engine's.
     np.testing.assert_allclose(binary(features), engine.reshape(-1), rtol=1e-3, atol=1e-2)
-    graph = to_onnx(float_twin(model_file), index, batch=1)
-    fast = peers.OnnxNet(graph, classes)
+    return to_onnx(float_twin(file), index, batch=1)
+
+
+@cache
+def runtime(name: str, depth: str, who: str) -> Any:
+    """The twin in another engine, checked; a call from features to logits."""
+    graph, clips = twin_graph(name, depth), conftest.calibration(name)
+    classes = len(conftest.shipped_file(name).labels)
+    net: Any
+    match who:
+        case "onnxruntime FP32":
+            net = peers.OnnxNet(graph, classes)
+        case "onnxruntime int8":
+            net = peers.OnnxNet(folded_and_int8(graph, clips)[1], classes)
+        case "PyTorch FP32":
+            from torch_net import TorchNet
+
+            net = TorchNet(graph, clips.shape[1:])
+        case _:
+            from litert_net import LiteRtNet, Writer, in_int8
+
+            model = Writer(graph).write()
+            net = LiteRtNet(in_int8(model, clips) if who.endswith("int8") else model)
     plain = peers.OnnxNet(graph, classes, optimise=False)
-    np.testing.assert_allclose(fast(features), plain(features), rtol=1e-3, atol=1e-3)
-    return fast
+    for features in clips[:8]:
+        wanted, got = plain(features), np.array(net(features))
+        if who.endswith("int8"):
+            assert np.corrcoef(wanted, got)[0, 1] > INT8_CORRELATION
+        else:
+            np.testing.assert_allclose(got, wanted, rtol=1e-3, atol=1e-3)
+    return net
+
+
+def row(benchmark: Any, what: str, name: str, depth: str, who: str) -> None:
+    benchmark.group = f"{what} {name} {depth}"
+    benchmark.extra_info.update(who=who)
 
 
 @pytest.mark.parametrize("isa", _core.isas())
-def test_net_bifast(benchmark, features, depth, isa):
-    model = bifast.Model.load(bifast.DEFAULT_MODEL, isa=isa)
-    scalar = bifast.Model.load(bifast.DEFAULT_MODEL, isa="scalar")
-    wanted = scalar.run_features(features, depth=depth)
+def test_net_bifast(benchmark, name, depth, isa):
+    features = features_of(name)
+    model = bifast.Model.load(name, isa=isa)
+    wanted = bifast.Model.load(name, isa="scalar").run_features(features, depth=depth)
     assert np.array_equal(model.run_features(features, depth=depth), wanted)
-    benchmark.group = f"net {depth}"
-    benchmark.extra_info.update(who=f"bifast {isa}")
+    row(benchmark, "net", name, depth, f"bifast {isa}")
     benchmark(model.run_features, features, depth=depth)
 
 
-def test_net_onnxruntime(benchmark, features, depth, twin):
-    benchmark.group = f"net {depth}"
-    benchmark.extra_info.update(who="onnxruntime FP32")
-    benchmark(twin, features)
+@pytest.mark.parametrize("who", RUNTIMES)
+def test_net_peer(benchmark, name, depth, who):
+    if importlib.util.find_spec(RUNTIMES[who]) is None:
+        pytest.skip(f"{RUNTIMES[who]} is not installed")
+    net = runtime(name, depth, who)
+    row(benchmark, "net", name, depth, who)
+    benchmark(net, features_of(name))
 
 
 @pytest.mark.parametrize("isa", _core.isas())
-def test_clip_bifast(benchmark, clip, features, depth, isa):
-    model = bifast.Model.load(bifast.DEFAULT_MODEL, isa=isa)
-    wanted = model.run_features(features, depth=depth)
-    assert np.array_equal(model.run(clip, depth=depth), wanted)
-    benchmark.group = f"clip {depth}"
-    benchmark.extra_info.update(who=f"bifast {isa}")
-    benchmark(model.run, clip, depth=depth)
+def test_clip_bifast(benchmark, name, depth, isa):
+    model = bifast.Model.load(name, isa=isa)
+    wanted = model.run_features(features_of(name), depth=depth)
+    assert np.array_equal(model.run(clip_of(name), depth=depth), wanted)
+    row(benchmark, "clip", name, depth, f"bifast {isa}")
+    benchmark(model.run, clip_of(name), depth=depth)
 
 
-def test_clip_numpy_onnxruntime(benchmark, model_file, clip, features, depth, twin):
-    log_mel = peers.NumpyLogMel(model_file.frontend)
-    assert np.abs(log_mel(clip) - features).max() < 1e-3
-    benchmark.group = f"clip {depth}"
-    benchmark.extra_info.update(who="numpy log-mel + onnxruntime FP32")
-    benchmark(lambda: twin(log_mel(clip)))
+@pytest.mark.parametrize("log_mel", ["NumPy", "Torch"])
+def test_clip_peer(benchmark, name, depth, log_mel):
+    if log_mel == "Torch":
+        pytest.importorskip("torch")
+    front_end = getattr(peers, f"{log_mel.title()}LogMel")(conftest.shipped_file(name).frontend)
+    assert np.abs(front_end(clip_of(name)) - features_of(name)).max() < 1e-3
+    net = runtime(name, depth, "onnxruntime FP32")
+    row(benchmark, "clip", name, depth, f"{log_mel} log-mel + onnxruntime FP32")
+    benchmark(lambda: net(front_end(clip_of(name))))

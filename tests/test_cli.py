@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import model_factory
 import numpy as np
@@ -287,18 +288,40 @@ def test_inspect_of_a_broken_file_is_exit_code_2(
     assert "broken.bifast" in capsys.readouterr().err
 
 
-def test_bench_times_every_depth_on_every_instruction_set(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def bench_report(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     assert cli.main(["bench", "--json", "--seconds", "1e-6"]) == 0
-    report = json.loads(capsys.readouterr().out)
+    report: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return report
+
+
+def test_bench_times_every_depth_on_every_instruction_set_and_every_layer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bifast.cli.bench._peer_version", lambda: "none")
+    report = bench_report(capsys)
     depths = bifast.Model.load(bifast.DEFAULT_MODEL).depths
     whats = ["front-end", *(f"{what} {d}" for d in depths for what in ("net", "clip"))]
-    assert [(row["isa"], row["what"]) for row in report["rows"]] == [
-        (isa, what) for isa in bifast.isas() for what in whats
-    ]
+    nets = [(isa, what) for isa in bifast.isas() for what in whats]
+    rows = [(row["isa"], row["what"]) for row in report["rows"]]
+    assert rows[: len(nets)] == nets
+    assert {isa for isa, _ in rows[len(nets) :]} == {bifast.isas()[0]}
+    layers = [what for _, what in rows[len(nets) :]]
+    assert any(what.startswith("layer stem.conv1: conv2d 5x5") for what in layers)
     assert all(0 < row["least_us"] <= row["median_us"] for row in report["rows"])
+    assert all(row["times"] is None for row in report["rows"])
     assert report["cpu"]
+    assert report["onnxruntime"] == "none"
+
+
+def test_bench_compares_with_onnxruntime_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    rows = bench_report(capsys)["rows"]
+    peers = {row["what"]: row["median_us"] for row in rows if row["isa"] == "onnxruntime FP32"}
+    assert set(peers) == {f"net {d}" for d in bifast.Model.load(bifast.DEFAULT_MODEL).depths}
+    for row in rows:
+        if row["what"] in peers and row["isa"] in bifast.isas():
+            assert row["times"] == pytest.approx(peers[row["what"]] / row["median_us"], abs=0.01)
 
 
 def test_doctor_passes_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:

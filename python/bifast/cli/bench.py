@@ -3,28 +3,50 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+
 import bifast
-from bifast import _core, audio, shipped
+from bifast import _core, audio, one_layer, shipped
 from bifast.cli import options
 from bifast.cli.table import format_table
+from bifast.format import ModelFile
 
 _EPILOG = """\
 One thread runs a demo sound again and again: front-end alone, net alone and the whole clip at each depth, with
-every instruction set of this CPU. Times are microseconds, median and least of all rounds.
+every instruction set of this CPU, and each kind of layer with the best of them. Times are microseconds, median and
+least of all rounds. Where onnxruntime is installed (`pip install 'bifast[onnx]'`), the net's float twin runs in it
+too; "times" says how many times as long that takes.
 
 examples:
   bifast bench
-  bifast bench --json > raspberry-pi-5.json
+  bifast bench --json > raspberry-pi-5.json     on a board of your own, to send us
 
 exit codes: 0 measured; 2 the command line is wrong.
 """
+PEER = "onnxruntime FP32"
+LAYER_CALLS = 32
+
+Call = Callable[[], object]
+
+
+@dataclass
+class _Row:
+    """What was measured; times in microseconds."""
+
+    isa: str
+    what: str
+    median_us: float
+    least_us: float
+    times: float | None = None  # the peer's median over this one
 
 
 def register(commands: options.Subparsers) -> None:
@@ -48,39 +70,86 @@ def run(args: argparse.Namespace) -> int:
         "bifast": bifast.__version__,
         "model": bifast.DEFAULT_MODEL,
         "cpu": _cpu(),
+        "governor": _first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "onnxruntime": _peer_version(),
     }
-    rows = [
-        {"isa": isa, "what": what, "median_us": round(mid, 2), "least_us": round(least, 2)}
-        for isa in _core.isas()
-        for what, call in _calls(isa)
-        for mid, least in [_microseconds(call, args.seconds)]
-    ]
+    rows = _measure(args.seconds, with_peer=machine["onnxruntime"] != "none")
     if args.json:
-        print(json.dumps({**machine, "rows": rows}, indent=1))
+        print(json.dumps({**machine, "rows": [asdict(row) for row in rows]}, indent=1))
         return 0
     for name, value in machine.items():
-        print(f"{name:8} {value}")
+        print(f"{name:11} {value}")
     print()
-    print(format_table(("isa", "what", "median us", "least us"),
-                       [tuple(map(str, row.values())) for row in rows]))  # fmt: skip
+    cells = [
+        (r.isa, r.what, f"{r.median_us:g}", f"{r.least_us:g}", f"{r.times:g}" if r.times else "")
+        for r in rows
+    ]
+    print(format_table(("isa", "what", "median us", "least us", "times"), cells, "llrrr"))
+    print("\nfor a figure of yours in our tables: bifast bench --json > NAME-OF-THE-BOARD.json")
     return 0
 
 
-def _calls(isa: str) -> list[tuple[str, Callable[[], object]]]:
+def _measure(seconds: float, *, with_peer: bool) -> list[_Row]:
+    """Time everything; nets get their ratio once the peer has run, right behind them."""
+    file = ModelFile.from_bytes(bifast.Model.load(bifast.DEFAULT_MODEL).to_bytes())
+    best = _core.isas()[0]
+    rows = []
+    for isa in _core.isas():
+        for what, call in _calls(isa):
+            rows.append(_timed(isa, what, call, seconds))
+    for depth in file.depths if with_peer else ():
+        peer = _timed(PEER, f"net {depth}", _peer(file, depth), seconds)
+        for row in (r for r in rows if r.what == peer.what):
+            row.times = round(peer.median_us / row.median_us, 2)
+        rows.append(peer)
+    for title, call in _layer_calls(file, best):
+        row = _timed(best, f"layer {title}", call, seconds)
+        row.median_us = round(row.median_us / LAYER_CALLS, 3)
+        row.least_us = round(row.least_us / LAYER_CALLS, 3)
+        rows.append(row)
+    return rows
+
+
+def _calls(isa: str) -> Iterator[tuple[str, Call]]:
     """Name each thing that is measured with its call."""
     model = bifast.Model.load(bifast.DEFAULT_MODEL, isa=isa)
     clip = audio.load(shipped.sounds()[0], model.sample_rate)[: model.window]
     features = model.features(clip)
-    calls: list[tuple[str, Callable[[], object]]] = [("front-end", lambda: model.features(clip))]
+    yield "front-end", lambda: model.features(clip)
     for depth in model.depths:
-        calls.append((f"net {depth}", lambda d=depth: model.run_features(features, depth=d)))  # type: ignore[misc]
-        calls.append((f"clip {depth}", lambda d=depth: model.run(clip, depth=d)))  # type: ignore[misc]
-    return calls
+        yield f"net {depth}", lambda d=depth: model.run_features(features, depth=d)  # type: ignore[misc]
+        yield f"clip {depth}", lambda d=depth: model.run(clip, depth=d)  # type: ignore[misc]
 
 
-def _microseconds(call: Callable[[], object], seconds: float) -> tuple[float, float]:
+def _layer_calls(file: ModelFile, isa: str) -> Iterator[tuple[str, Call]]:
+    """Name each kind of layer with a call that runs it LAYER_CALLS times."""
+    for layer in one_layer.distinct_layers(file):
+        model = _core.Model(one_layer.repeated(layer, LAYER_CALLS), isa)
+        features = np.ones((1, *layer.input.shape), np.float32)
+        yield (
+            f"{layer.op.name}: {layer.title}",
+            lambda m=model, f=features: m.run_features(f, 0, 1),  # type: ignore[misc]
+        )
+
+
+def _peer(file: ModelFile, depth: str) -> Call:
+    """Return a call of the float twin in onnxruntime, one thread."""
+    import onnxruntime
+
+    from bifast.float_twin import float_twin
+    from bifast.onnx_graph import to_onnx
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = settings.inter_op_num_threads = 1
+    graph = to_onnx(float_twin(file), file.depths.index(depth), batch=1)
+    session = onnxruntime.InferenceSession(graph, settings, providers=["CPUExecutionProvider"])
+    given = {"features": np.zeros(session.get_inputs()[0].shape, np.float32)}
+    return lambda: session.run(None, given)
+
+
+def _timed(isa: str, what: str, call: Call, seconds: float) -> _Row:
     """Call again and again for some seconds, at least five times; median and least time of a call."""
     call()
     times: list[float] = []
@@ -89,7 +158,22 @@ def _microseconds(call: Callable[[], object], seconds: float) -> tuple[float, fl
         start = time.perf_counter()
         call()
         times.append(1e6 * (time.perf_counter() - start))
-    return median(times), min(times)
+    return _Row(isa, what, round(median(times), 2), round(min(times), 2))
+
+
+def _peer_version() -> str:
+    """Version of onnxruntime; "none" if it or onnx is not installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("onnx", "onnxruntime")):
+        return "none"
+    import onnxruntime
+
+    return str(onnxruntime.__version__)
+
+
+def _first_line(path: str) -> str:
+    """Return the first line of a file of the system; "unknown" where there is none."""
+    file = Path(path)
+    return file.read_text(errors="replace").splitlines()[0] if file.is_file() else "unknown"
 
 
 def _cpu() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -20,10 +21,12 @@ class Layer:
 
     @property
     def input(self) -> Buffer:
+        """What it reads."""
         return self.model.buffers[self.op.input]
 
     @property
     def output(self) -> Buffer:
+        """What it writes, the floats if it writes both."""
         written = self.op.out_f32 if self.op.out_f32 is not None else self.op.out_bits
         assert written is not None
         return self.model.buffers[written]
@@ -39,6 +42,7 @@ class Layer:
 
     @property
     def title(self) -> str:
+        """Code, kernel and shapes."""
         height, width = self.op.kernel
         kernel = f" {height}x{width}" if height else ""
         shapes = ["x".join(map(str, buffer.shape)) for buffer in (self.input, self.output)]
@@ -53,9 +57,20 @@ class Layer:
             return positions * taps
         return positions * taps * self.input.channels if self.op.weights is not None else 0
 
+    @property
+    def bytes(self) -> int:
+        """Of inputs, outputs and 1-bit weights."""
+        weights = (
+            self.model.tensors[self.op.weights].array.size / 8 if self.op.weights is not None else 0
+        )
+        written = [self.op.out_f32, self.op.out_bits]
+        buffers = [self.input, *(self.model.buffers[i] for i in written if i is not None)]
+        sizes = (np.prod(b.shape) * (4 if b.type == "f32" else 1 / 8) for b in buffers)
+        return int(weights + sum(sizes))
+
 
 def distinct_layers(model: ModelFile) -> list[Layer]:
-    """The first layer of each kind."""
+    """Return the first layer of each kind."""
     kinds: dict[tuple[object, ...], Layer] = {}
     for op in model.ops:
         layer = Layer(model, op)
@@ -64,7 +79,7 @@ def distinct_layers(model: ModelFile) -> list[Layer]:
 
 
 def repeated(layer: Layer, times: int) -> bytes:
-    """A file that prepares the layer's input, runs the layer `times` times and ends in a mean."""
+    """Return a file that prepares the layer's input, runs the layer `times` times and ends in a mean."""
     source, op = layer.model, layer.op
     size = layer.input
     buffers = [Buffer("f32", *size.shape)]
@@ -89,22 +104,24 @@ def repeated(layer: Layer, times: int) -> bytes:
     if op.residual is not None:
         residual = buffer("f32", layer.output.shape)
         ops.append(shape_to(layer, residual, tensors))
+    given_tensors: Any = {name: tensor(getattr(op, name)) for name in TENSORS}
     changed = replace(
         op, depth_mask=1, input=given, residual=residual,
         out_f32=None if op.out_f32 is None else buffer("f32", layer.output.shape),
         out_bits=None if op.out_bits is None
         else buffer(source.buffers[op.out_bits].type, layer.output.shape),
-        **{name: tensor(getattr(op, name)) for name in TENSORS},
+        **given_tensors,
     )  # fmt: skip
     ops += [replace(changed, name=f"layer{i}") for i in range(times)]
     logits = buffer("f32", (1, 1, size.channels))
     ops.append(Op("mean", "average_pool", 1, 0, out_f32=logits))
-    labels = [f"c{i}" for i in range(size.channels)]
-    return ModelFile(None, labels, ["full"], buffers, tensors, ops, {}).to_bytes()
+    labels = tuple(f"c{i}" for i in range(size.channels))
+    parts = tuple(buffers), tuple(tensors), tuple(ops)
+    return ModelFile(None, labels, ("full",), *parts, {}).to_bytes()
 
 
 def shape_to(layer: Layer, target: int, tensors: list[Tensor]) -> Op:
-    """An operation that fills a buffer of the output's shape from the input."""
+    """Return an operation that fills a buffer of the output's shape from the input."""
     if layer.input.shape == layer.output.shape:
         return Op("residual", "elementwise", 1, 0, out_f32=target)
     rows, cols = layer.input.channels, layer.output.channels

@@ -34,6 +34,7 @@ def float_twin(model: ModelFile) -> FloatTwin:
 
     for op in model.ops:
         if op.code.startswith("binary"):
+            assert op.weights is not None
             rows, cols = model.tensors[op.weights].array.shape
             taps = op.kernel[0] if op.code == "binary_memory" else cols
             array = random.normal(0, taps**-0.5, (rows, cols))
@@ -41,6 +42,7 @@ def float_twin(model: ModelFile) -> FloatTwin:
             real = array.T if op.code == "binary_conv2d" else array
             op = replace(op, code=op.code.removeprefix("binary_"), weights=added(real))
         if op.flip is not None:
+            assert op.threshold is not None
             channels = model.tensors[op.threshold].array.shape[1]
             op = replace(
                 op, flip=None, scale=added(np.ones((1, channels))),

@@ -1,0 +1,51 @@
+"""What the machine and the programs are that figures come from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+
+from bifast import _core
+
+PACKAGES = ("numpy", "onnxruntime", "ai-edge-litert", "torch", "librosa", "bnn-lab")
+
+
+def first_match(pattern: str, text: str, default: str) -> str:
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1].strip() if match else default
+
+
+def output_line(*command: str) -> str:
+    """The first line that a command prints, "unknown" if it fails."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return result.stdout.splitlines()[0] if result.stdout else "unknown"
+
+
+def machine_lines() -> list[str]:
+    """Name the CPU, the compiler, the commit and the versions of all peers."""
+    cpu_file = Path("/proc/cpuinfo")
+    cpu_text = cpu_file.read_text() if cpu_file.exists() else ""
+    cpu = first_match(r"^model name\s*:(.*)$", cpu_text, platform.machine())
+    family = first_match(r"^cpu family\s*:(.*)$", cpu_text, "?")
+    number = first_match(r"^model\s*:(.*)$", cpu_text, "?")
+    return [
+        f"- CPU: {cpu} (family {family}, model {number}); instruction sets {', '.join(_core.isas())}.",
+        f"- Compiler: {output_line(os.environ.get('CXX', 'c++'), '--version')}.",
+        f"- bifast {_core.version}, commit {output_line('git', 'describe', '--always', '--dirty')}.",
+        f"- Python {platform.python_version()}; {', '.join(map(version, PACKAGES))}.",
+    ]
+
+
+def version(package: str) -> str:
+    """A package with its version, or that it is missing: then its rows are not measured."""
+    try:
+        return f"{package} {importlib.metadata.version(package)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{package} not installed (not measured)"
