@@ -469,7 +469,7 @@ def test_binarizer_that_breaks_its_promise_is_refused_by_layer(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_net_learns_a_batch(name: str) -> None:
-    """Forty steps over the whole schedule on clips that differ in level: the loss falls."""
+    """Twenty steps over the whole schedule on clips that differ in level: the loss falls."""
     torch.manual_seed(0)
     recipe = Recipe("x", net=NetSpec(binarizer=name, blocks=1, depths=1))
     net = NETS["bifsmn"](recipe.net, 32, 32, 4).train()
@@ -477,8 +477,8 @@ def test_net_learns_a_batch(name: str) -> None:
     labels = torch.arange(16) % 4
     batch = Batch(features(16) + 20 * labels[:, None, None], labels, None, np.arange(16))
     losses = []
-    for step in range(40):
-        net.set_progress(step / 40)
+    for step in range(20):
+        net.set_progress(step / 20)
         loss, _ = batch_loss(net, batch, recipe.optim, recipe.distill)
         optimizer.zero_grad()
         loss.backward()
@@ -486,4 +486,4 @@ def test_net_learns_a_batch(name: str) -> None:
         net.project()
         losses.append(loss.item())
     assert np.isfinite(losses).all()
-    assert np.mean(losses[-5:]) < 0.75 * losses[0]
+    assert np.mean(losses[-4:]) < 0.8 * losses[0]
