@@ -24,7 +24,10 @@ def nets(arm: dict[str, Any]) -> str:
     body = []
     for name, counts in arm.get("instructions", {}).items():
         log_mel = counts["NumPy log-mel"]
-        for depth in (row[4:] for row in counts if row.startswith("net ")):
+        depths = [row[4:] for row in counts if row.startswith("net ")]
+        if len(depths) > 1:
+            body.append(blocks_of(name, counts, *depths[:2]))
+        for depth in depths:
             ours, clip = counts[f"net {depth}"], counts[f"clip {depth}"]
             exact, small = (counts[f"onnxruntime {kind} {depth}"] for kind in ("FP32", "int8"))
             body.append(
@@ -39,6 +42,16 @@ def nets(arm: dict[str, Any]) -> str:
             )
     head = ["", "net, bifast", "net, onnxruntime FP32 (times)", "int8 (times)"]
     return table([*head, "clip, bifast", "clip, NumPy log-mel + onnxruntime FP32 (times)"], body)
+
+
+def blocks_of(name: str, counts: dict[str, int], deep: str, shallow: str) -> list[str]:
+    """The layers that one depth has and the next has not: nothing but blocks of 1-bit layers."""
+    ours, exact, small = (
+        counts[f"{what} {deep}"] - counts[f"{what} {shallow}"]
+        for what in ("net", "onnxruntime FP32", "onnxruntime int8")
+    )
+    cells = [f"{n:,} ({n / ours:.1f})" for n in (exact, small)]
+    return [f"{name} {deep} less {shallow}: 1-bit blocks alone", f"{ours:,}", *cells, "", ""]
 
 
 def layers(arm: dict[str, Any]) -> str:

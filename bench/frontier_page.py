@@ -91,7 +91,10 @@ def beaten(results: list[Result], cost: Cost, unit: str) -> str:
     """Return a line for each of our models that another beats: by what, and how far."""
     lines = []
     for ours in (r for r in results if r.rival.by == "bifast"):
-        better = [r for r in results if beats(r, ours, cost)]
+        others = (
+            r for r in results if r.rival.name != ours.rival.name
+        )  # its own depths are no rivals
+        better = [r for r in others if beats(r, ours, cost)]
         if not better:
             continue
         best = min(better, key=cost)

@@ -28,15 +28,20 @@ def output_line(*command: str) -> str:
     return result.stdout.splitlines()[0] if result.stdout else "unknown"
 
 
+def cpu_name() -> str:
+    """Name the CPU as the system does, with family and model, which tell apart what shares a name."""
+    file = Path("/proc/cpuinfo")
+    text = file.read_text() if file.exists() else ""
+    name = first_match(r"^model name\s*:(.*)$", text, platform.machine())
+    family = first_match(r"^cpu family\s*:(.*)$", text, "?")
+    number = first_match(r"^model\s*:(.*)$", text, "?")
+    return f"{name}, family {family}, model {number}"
+
+
 def machine_lines() -> list[str]:
     """Name the CPU, the compiler, the commit and the versions of all peers."""
-    cpu_file = Path("/proc/cpuinfo")
-    cpu_text = cpu_file.read_text() if cpu_file.exists() else ""
-    cpu = first_match(r"^model name\s*:(.*)$", cpu_text, platform.machine())
-    family = first_match(r"^cpu family\s*:(.*)$", cpu_text, "?")
-    number = first_match(r"^model\s*:(.*)$", cpu_text, "?")
     return [
-        f"- CPU: {cpu} (family {family}, model {number}); instruction sets {', '.join(_core.isas())}.",
+        f"- CPU: {cpu_name()}; instruction sets {', '.join(_core.isas())}.",
         f"- Compiler: {output_line(os.environ.get('CXX', 'c++'), '--version')}.",
         f"- bifast {_core.version}, commit {output_line('git', 'describe', '--always', '--dirty')}.",
         f"- Python {platform.python_version()}; {', '.join(map(version, PACKAGES))}.",

@@ -1,4 +1,4 @@
-"""Write docs/performance.md and its pictures from the figures of one `make bench`.
+"""Write docs/performance.md, its pictures and the table of README.md from the figures of one `make bench`.
 
     python bench/report.py IMPORT_JSON OUTPUT BENCHMARK_JSON...
 
@@ -9,6 +9,7 @@ is of two medians; its spread is that of the quartiles of both. What arm64.py co
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -18,10 +19,12 @@ import arm_tables
 from goals import goal_table
 from machine import machine_lines
 from pictures import bars, roofline
+from readme import write_figures
 from rows import Rows, layers, read_rows, table, versus
 
 import bifast
 
+PAGE_PLACE = Path("docs/performance.md")
 ARM = Path("docs/measured/arm64.json")
 STARTS = {
     "import_ms": "`import bifast` adds to NumPy's own import",
@@ -38,6 +41,7 @@ scalar bit for bit, 1-bit products against NumPy, features against a float64 log
 ONNX graph against the engine, other runtimes against that graph.
 
 {machine}
+- int8 ranges: {ranges}.
 
 ## What was set out to reach
 
@@ -127,6 +131,13 @@ def size_lines() -> list[str]:
     return lines
 
 
+def ranges() -> str:
+    """Say what int8 activations get their ranges from (conftest.calibration)."""
+    if "BIFAST_DATA" in os.environ:
+        return "features of recordings of the training split"
+    return "features of the shipped sounds; with BIFAST_DATA, of recordings"
+
+
 def ceilings(rows: Rows) -> str:
     """One line an instruction set."""
     body = [[row.who, f"{row.rate:.0f}"] for row in rows.of("ceiling") if row.macs]
@@ -136,6 +147,7 @@ def ceilings(rows: Rows) -> str:
 def page(rows: Rows, times: dict[str, float], arm: dict[str, Any], stem: str) -> str:
     return PAGE.format(
         machine="\n".join(machine_lines()),
+        ranges=ranges(),
         goals=goal_table(rows, arm),
         bars=f"{stem}-bars.png",
         roofline=f"{stem}-roofline.png",
@@ -161,6 +173,8 @@ def main() -> None:
     roofline(rows, output.with_name(f"{output.stem}-roofline.png"))
     bars(rows, output.with_name(f"{output.stem}-bars.png"))
     text = page(rows, json.loads(imports.read_text()), arm, output.stem)
+    if output == PAGE_PLACE:
+        write_figures(rows, Path("README.md"))
     beside = output.with_suffix(".tmp")
     beside.write_text(text)
     beside.replace(output)
