@@ -148,7 +148,6 @@ def measure_run(
         "seconds": result["seconds"],
         "cpu_seconds": result["cpu_seconds"],
     }
-    folder = DataFolder(data)
     task = TASKS[recipe.data.task].for_labels(tuple(state["labels"]))
     try:
         file = export_model(net, tuple(state["labels"]), recipe.frontend, {"name": row})
@@ -162,6 +161,7 @@ def measure_run(
             "size": -(-bits // 8) + 4 * (parameters - bits),
         }
         return Outcome(row, seed, **told)
+    folder = DataFolder(data)
     split = load_split(folder, task, "testing", recipe.data, recipe.frontend, cache, watcher.track)
     watcher.say(str(check_parity(net, model, split.features[:, 0])))
     measured = measure(model, task, folder, "testing", watcher.track)
