@@ -14,21 +14,15 @@ import bifast
 
 PACKAGE = Path(bifast.__file__).parent
 EXTRAS = (
-    "torch",
-    "rich",
-    "soundfile",
-    "soxr",
-    "sounddevice",
-    "matplotlib",
-    "onnx",
-    "onnxruntime",
-    "PIL",
+    *("torch", "rich", "soundfile", "soxr", "sounddevice", "matplotlib", "onnx", "onnxruntime"),
+    *("PIL", "distributed", "pyarrow", "wyoming"),
 )
 # Room -> rooms and modules of the package that it may not import.
 FORBIDDEN = {
     "": ("cli", "train"),
     "format": ("cli", "train", "model", "_core", "audio"),
     "train": ("cli",),
+    "archive": ("cli", "train"),
 }
 
 

@@ -11,15 +11,15 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bifast import wav
-from bifast.errors import FormatError, UnsupportedError
+from bifast.errors import FormatError
+from bifast.extras import extra
 
 SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64"}
@@ -189,13 +189,3 @@ def resample(
     for block in blocks:
         yield stream.resample_chunk(block)
     yield stream.resample_chunk(np.empty(0, np.float32), last=True)
-
-
-def extra(name: str, reason: str) -> Any:
-    """Import a package of the extra `audio`, or say how to get it."""
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise UnsupportedError(
-            f"{reason}: needs the package {name}; pip install 'bifast[audio]' ({error})"
-        ) from None

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bifast import audio
 from bifast.errors import UnsupportedError
+from bifast.extras import extra
 from bifast.inputs import Samples
 
 # Blocks that wait for a reader who is late: ten seconds of 20 ms.
@@ -112,7 +112,7 @@ class Microphone:
         if self._device_rate == self._rate:
             return lambda samples: samples
         why = f"the microphone has {self._device_rate} Hz, the model takes {self._rate} Hz"
-        soxr = audio.extra("soxr", why)
+        soxr = extra("soxr", why)
         stream = soxr.ResampleStream(self._device_rate, self._rate, 1, dtype="int16")
         return stream.resample_chunk  # type: ignore[no-any-return]
 

@@ -19,17 +19,19 @@ from bifast.cli import (
     inspect,
     listen,
     run,
+    scan,
     survey,
     train,
 )
 
-COMMANDS = (run, listen, demo, info, inspect, doctor, bench, train, survey, export, evaluate)
+COMMANDS = (run, listen, scan, demo, info, inspect, doctor, bench, train, survey, export, evaluate)
 
 _EPILOG = """\
 examples:
   bifast demo                      recognise the sounds in the package
   bifast run yes.wav               recognise a file
   bifast run recordings/ --json    a folder, one JSON line for each result
+  bifast scan archive/ --out w.csv words in hours of recordings
   bifast inspect bifsmn            what is in a model
 
 exit codes: 0 all went well; 1 an input failed or a check found a fault; 2 the command line or the

@@ -16,7 +16,6 @@ from bifast.cli import options
 from bifast.cli.meter import Meter
 from bifast.cli.on_word import Runner
 from bifast.inputs import Samples
-from bifast.word import NOT_WORDS
 
 _EPILOG = """\
 examples:
@@ -54,37 +53,7 @@ def register(commands: options.Subparsers) -> None:
     )
     options.add_model(parser)
     options.add_depth(parser)
-    words = parser.add_argument_group("words")
-    words.add_argument(
-        "--words",
-        metavar="W[=T],...",
-        help="what to listen for, each with a threshold of its own if you like (default: the words that "
-        "the model was tuned for, or every label but silence and unknown)",
-    )
-    for name, what in (
-        ("threshold", "probability from which a word is heard"),
-        ("smoothing", "seconds over which it is averaged"),
-        ("refractory", "seconds in which a word is not heard again"),
-    ):
-        words.add_argument(
-            f"--{name}",
-            type=float,
-            metavar="P" if name == "threshold" else "S",
-            help=f"{what} (default: the model's, or {getattr(bifast.Word(), name)})",
-        )
-    parser.add_argument(
-        "--hop",
-        type=options.positive_seconds,
-        default=0.25,
-        metavar="S",
-        help="seconds between windows (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--gate",
-        type=float,
-        metavar="DB",
-        help="let the net rest while nothing is louder than this, such as -50 (default: never)",
-    )
+    options.add_words(parser)
     parser.add_argument(
         "--rate", type=options.positive_int, metavar="HZ", help="of stdin (default: the model's)"
     )
@@ -117,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     model = bifast.Model.load(args.model, isa=args.isa)
     runner = None if args.exec is None else Runner(args.exec)
     listener = model.listen(
-        _words(args, model), hop=args.hop, depth=args.depth, gate=args.gate, pre_roll=0.0
+        options.words(args, model), hop=args.hop, depth=args.depth, gate=args.gate, pre_roll=0.0
     )
     source = (
         microphone.Microphone(model.sample_rate, _device(args.device), tell=_tell)
@@ -198,27 +167,6 @@ def _paced(pieces: Iterator[Samples], rate: int) -> Iterator[Samples]:
             played += len(block)
             time.sleep(max(0.0, begin + played / rate - time.monotonic()))
             yield block
-
-
-def _words(args: argparse.Namespace, model: bifast.Model) -> dict[str, bifast.Word]:
-    """Return the settings of each word."""
-    options = {name: getattr(args, name) for name in bifast.Word._fields}
-    given = {name: value for name, value in options.items() if value is not None}
-
-    def usual(name: str) -> bifast.Word:
-        return model.words.get(name, bifast.Word())._replace(**given)
-
-    if args.words is None:
-        return {name: usual(name) for name in model.words or model.labels if name not in NOT_WORDS}
-    words = {}
-    for item in args.words.split(","):
-        name, _, threshold = item.strip().partition("=")
-        try:
-            word = usual(name)
-            words[name] = word._replace(threshold=float(threshold)) if threshold else word
-        except ValueError:
-            raise ValueError(f"--words: {name}: expected a number, got {threshold!r}") from None
-    return words
 
 
 def _device(text: str | None) -> str | int | None:

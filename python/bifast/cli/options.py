@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 import bifast
+from bifast.word import NOT_WORDS
 
 # What add_subparsers returns; argparse keeps the type to itself.
 Subparsers = Any
@@ -47,6 +48,62 @@ def add_depth(parser: argparse.ArgumentParser) -> None:
         help="how many of the blocks run; `bifast inspect` lists a model's depths "
         "(default: %(default)s)",
     )
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """Add what decides when a word is heard: --words and its settings, --hop, --gate."""
+    group = parser.add_argument_group("words")
+    group.add_argument(
+        "--words",
+        metavar="W[=T],...",
+        help="what to listen for, each with a threshold of its own if you like (default: the words that "
+        "the model was tuned for, or every label but silence and unknown)",
+    )
+    for name, what in (
+        ("threshold", "probability from which a word is heard"),
+        ("smoothing", "seconds over which it is averaged"),
+        ("refractory", "seconds in which a word is not heard again"),
+    ):
+        group.add_argument(
+            f"--{name}",
+            type=float,
+            metavar="P" if name == "threshold" else "S",
+            help=f"{what} (default: the model's, or {getattr(bifast.Word(), name)})",
+        )
+    group.add_argument(
+        "--hop",
+        type=positive_seconds,
+        default=0.25,
+        metavar="S",
+        help="seconds between windows (default: %(default)s)",
+    )
+    group.add_argument(
+        "--gate",
+        type=float,
+        metavar="DB",
+        help="let the net rest while nothing is louder than this, such as -50 (default: never)",
+    )
+
+
+def words(args: argparse.Namespace, model: bifast.Model) -> dict[str, bifast.Word]:
+    """Return the settings of each word that --words and the rest ask for."""
+    options = {name: getattr(args, name) for name in bifast.Word._fields}
+    given = {name: value for name, value in options.items() if value is not None}
+
+    def usual(name: str) -> bifast.Word:
+        return model.words.get(name, bifast.Word())._replace(**given)
+
+    if args.words is None:
+        return {name: usual(name) for name in model.words or model.labels if name not in NOT_WORDS}
+    chosen = {}
+    for item in args.words.split(","):
+        name, _, threshold = item.strip().partition("=")
+        try:
+            word = usual(name)
+            chosen[name] = word._replace(threshold=float(threshold)) if threshold else word
+        except ValueError:
+            raise ValueError(f"--words: {name}: expected a number, got {threshold!r}") from None
+    return chosen
 
 
 def add_training(parser: argparse.ArgumentParser, out: str) -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 import bifast
 from bifast import audio, inputs
-from bifast.cli import options
+from bifast.cli import options, sound_files
 from bifast.cli.progress import track
 from bifast.cli.table import format_table
 
@@ -93,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.raw_rate and "-" not in args.inputs:
         raise ValueError("--raw-rate: expected the input - (stdin), got only files")
-    files, skipped = _list_inputs(args.inputs)
+    files, skipped = sound_files.find(args.inputs)
     rows: list[tuple[str, ...]] = []
     failed = 0
     try:
@@ -109,32 +107,12 @@ def run(args: argparse.Namespace) -> int:
                 if isinstance(error, BrokenPipeError):
                     raise
                 failed += 1
-                print(f"bifast run: {_describe(name, error)}", file=sys.stderr)
+                print(f"bifast run: {sound_files.describe(name, error)}", file=sys.stderr)
     finally:  # also when interrupted: what is done is shown
         if rows:
             print(format_table(("file", "time", "word", "probability", "depth"), rows, "lllrl"))
     _report(len(files), failed, skipped)
     return 1 if failed or not files else 0
-
-
-def _list_inputs(names: list[str]) -> tuple[list[str], list[str]]:
-    """Return the files to read, folders searched in order of names, and the files skipped there."""
-    files: list[str] = []
-    skipped: list[str] = []
-    for name in names:
-        if name == "-" or not Path(name).is_dir():
-            files.append(name)
-            continue
-        for folder, folders, members in os.walk(name):
-            folders.sort()
-            for member in sorted(members):
-                suffix = Path(member).suffix.lower()
-                path = Path(folder) / member
-                # A pipe or a device would block; a broken link is read, and named as failed.
-                special = path.exists() and not path.is_file()
-                known = suffix in audio.SUFFIXES and not member.startswith(".") and not special
-                (files if known else skipped).append(str(path))
-    return files, skipped
 
 
 def _read(name: str, rate: int, raw_rate: int | None) -> NDArray[np.float32]:
@@ -186,20 +164,11 @@ def _json_line(found: Found, args: argparse.Namespace) -> str:
     return json.dumps(line)
 
 
-def _describe(name: str, error: Exception) -> str:
-    """Name the file and the fault; an OSError says the file itself."""
-    shown = "stdin" if name == "-" else name
-    if isinstance(error, OSError) and error.strerror:
-        return f"{shown}: {error.strerror}"
-    return f"{shown}: {error or type(error).__name__}"
-
-
 def _report(n_files: int, failed: int, skipped: list[str]) -> None:
     """Say on stderr what was left out."""
     with suppress(BrokenPipeError):
         if skipped:
-            names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-            print(f"bifast run: skipped {len(skipped)} that are no sound: {names}", file=sys.stderr)
+            print(sound_files.tell_skipped("run", skipped), file=sys.stderr)
         if failed:
             print(f"bifast run: {failed} of {n_files} inputs failed", file=sys.stderr)
         if not n_files:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bifast import audio
 from bifast.errors import FormatError, UnsupportedError
+from bifast.extras import extra
 from bifast.train.data.cache import write_beside
 from bifast.train.data.clip import RATE
 
@@ -222,5 +223,5 @@ def _read(path: Path) -> NDArray[np.float32] | None:
 
 
 def _write(path: Path, wave: NDArray[np.float32]) -> None:
-    soundfile = audio.extra("soundfile", "synthetic words are kept as Opus")
+    soundfile = extra("soundfile", "synthetic words are kept as Opus")
     soundfile.write(path, wave, RATE, format="OGG", subtype="OPUS")

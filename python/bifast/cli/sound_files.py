@@ -1,0 +1,42 @@
+"""Which files a command line names: files as they are, folders searched for sounds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from bifast import audio
+
+
+def find(names: list[str]) -> tuple[list[str], list[str]]:
+    """Return the files to read, folders searched in order of names, and the files skipped there."""
+    files: list[str] = []
+    skipped: list[str] = []
+    for name in names:
+        if name == "-" or not Path(name).is_dir():
+            files.append(name)
+            continue
+        for folder, folders, members in os.walk(name):
+            folders.sort()
+            for member in sorted(members):
+                suffix = Path(member).suffix.lower()
+                path = Path(folder) / member
+                # A pipe or a device would block; a broken link is read, and named as failed.
+                special = path.exists() and not path.is_file()
+                known = suffix in audio.SUFFIXES and not member.startswith(".") and not special
+                (files if known else skipped).append(str(path))
+    return files, skipped
+
+
+def tell_skipped(command: str, skipped: list[str]) -> str:
+    """Return a line that says what was left out."""
+    names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
+    return f"bifast {command}: skipped {len(skipped)} that are no sound: {names}"
+
+
+def describe(name: str, error: Exception) -> str:
+    """Name the file and the fault; an OSError says the file itself."""
+    shown = "stdin" if name == "-" else name
+    if isinstance(error, OSError) and error.strerror:
+        return f"{shown}: {error.strerror}"
+    return f"{shown}: {error or type(error).__name__}"
