@@ -23,6 +23,7 @@ FORBIDDEN = {
     "format": ("cli", "train", "model", "_core", "audio"),
     "train": ("cli",),
     "archive": ("cli", "train"),
+    "assistant": ("cli", "train"),
 }
 
 

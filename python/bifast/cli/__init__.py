@@ -22,9 +22,24 @@ from bifast.cli import (
     scan,
     survey,
     train,
+    wyoming,
 )
 
-COMMANDS = (run, listen, scan, demo, info, inspect, doctor, bench, train, survey, export, evaluate)
+COMMANDS = (
+    run,
+    listen,
+    scan,
+    wyoming,
+    demo,
+    info,
+    inspect,
+    doctor,
+    bench,
+    train,
+    survey,
+    export,
+    evaluate,
+)
 
 _EPILOG = """\
 examples:

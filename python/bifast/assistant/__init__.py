@@ -1,0 +1,1 @@
+"""Voice assistants: a Wyoming service, and wake words in the shape that pymicro-wakeword has."""
