@@ -25,7 +25,7 @@ DEPTHS = ("full", "half", "quarter", "eighth")
 @cache
 def plain() -> ModelFile:
     """Labels 0 and 1 are no words."""
-    file = model_factory.bifsmn(3)
+    file = model_factory.bifsmn(6)
     words = [None, None, *(bifast.Word() for _ in file.labels[2:])]
     return replace(file, words=words)
 

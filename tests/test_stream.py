@@ -30,7 +30,7 @@ FRAME = FRONTEND_PAPER.hop
 
 @cache
 def load(isa: str | None = None) -> bifast.Model:
-    return bifast.Model.load(model_factory.bifsmn(3).to_bytes(), isa=isa)
+    return bifast.Model.load(model_factory.bifsmn(6).to_bytes(), isa=isa)
 
 
 @pytest.fixture
@@ -113,6 +113,13 @@ def with_frontend(setting: str) -> bifast.Model:
         "long-hop": replace(small, hop=small.n_fft + 5),
     }[setting]
     return bifast.Model.load(model_factory.random_net(5, frontend=frontend).to_bytes())
+
+
+def test_windows_differ(model: bifast.Model) -> None:
+    """Else equal bits would prove nothing."""
+    for depth in model.depths:
+        logits = model.scan(AUDIO, hop=FRAME / 16000, depth=depth).logits
+        assert len(np.unique(logits, axis=0)) == len(logits)
 
 
 def test_one_sample_at_a_time(model: bifast.Model) -> None:
@@ -463,5 +470,5 @@ def test_a_stream_can_be_shown_while_another_thread_pushes(model: bifast.Model) 
 
 
 def test_a_stream_outlives_its_model() -> None:
-    stream = bifast.Model.load(model_factory.bifsmn(3).to_bytes()).stream()
+    stream = bifast.Model.load(model_factory.bifsmn(6).to_bytes()).stream()
     assert_same(streamed(stream, AUDIO, [100]), load().scan(AUDIO))
