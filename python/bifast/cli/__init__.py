@@ -22,12 +22,14 @@ from bifast.cli import (
     scan,
     survey,
     train,
+    tune,
     wyoming,
 )
 
 COMMANDS = (
     run,
     listen,
+    tune,
     scan,
     wyoming,
     demo,
