@@ -28,9 +28,9 @@ class Dsq(Binarizer):
 
     def soft(self, x: Tensor, which: int) -> Tensor:
         """Return the soft step, -1 .. 1, of inputs (0) or weights (1)."""
-        k, u = torch.atanh(1 - self.softness[which]), self.range[which]
-        inside = torch.minimum(torch.maximum(x, -u), u)
-        return torch.tanh(inside * (k / u)) / torch.tanh(k)
+        k = torch.atanh(1 - self.softness[which])
+        inside = (x / self.range[which]).clamp(-1, 1)
+        return torch.tanh(k * inside) / torch.tanh(k)
 
     def activation(self, x: Tensor) -> Tensor:
         """Return sign(x), +1 at zero."""
