@@ -191,6 +191,15 @@ def test_share_of_the_values_keeps_a_derivative_to_the_end(name: str, deviation:
         assert sharp < 1
 
 
+@pytest.mark.parametrize(("name", "deviation"), [("dirnet", 2.38), ("dirnet-half", 0.444)])
+def test_normal_distribution_is_limited_from_a_deviation_on(name: str, deviation: float) -> None:
+    binarizer = make(name)
+    binarizer.set_progress(1.0)
+    normal = torch.special.ndtri((torch.arange(1001) + 0.5) / 1001)
+    assert binarizer.limited(0.97 * deviation * normal).item() == pytest.approx(10)
+    assert binarizer.limited(1.03 * deviation * normal).item() < 9.5
+
+
 def test_quantile_is_of_all_channels() -> None:
     x = torch.arange(256.0).repeat(1000, 1)  # each channel has one size
     assert small_quantile(x, 0.5).item() == pytest.approx(128, abs=4)

@@ -39,6 +39,9 @@ class Dte(Binarizer):
     t = min(t_epoch, t_most): t_epoch as IR-Net's, and t_most the largest sharpness at which a share
     `alive` of the values still has a derivative of at least `least`. The first stage (t < 1) keeps every value
     able to change, the second comes close to the sign as far as the distribution lets it.
+
+    With 0.1 for both, a normal distribution is limited where its deviation is above 2.38 at the end (t = 10);
+    below, the gradient is IR-Net's. `dirnet-half` limits it from 0.44 on.
     """
 
     alive = 0.1
