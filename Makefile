@@ -28,7 +28,6 @@ test: $(STAMPS)/test-$(TORCH)
 	tools/native_tests.sh build/native
 
 bench: $(STAMPS)/bench
-	-$(BIN)/python -m pip install --quiet --no-deps bnn-lab  # a peer; it pins packages that nothing here needs
 	tools/bench.sh $(BIN)
 
 bench-arm64: $(STAMPS)/bench
@@ -64,6 +63,7 @@ $(STAMPS)/test-no: $(STAMPS)/install tools/constraints.txt
 
 $(STAMPS)/bench: $(STAMPS)/install tools/constraints.txt
 	tools/pip_install.sh $(BIN) 'bifast[bench]'
+	-tools/pip_install.sh $(BIN) --no-deps bnn-lab  # a peer; it pins packages that nothing here needs
 	@touch $@
 
 $(STAMPS)/lint: $(STAMPS)/test-no tools/constraints.txt

@@ -20,7 +20,7 @@ from goals import goal_table
 from machine import machine_lines
 from pictures import bars, roofline
 from readme import write_figures
-from rows import Rows, layers, read_rows, table, versus
+from rows import Rows, layers, microseconds, read_rows, table, versus
 
 import bifast
 
@@ -107,6 +107,13 @@ Cycles by llvm-mca, for every instruction of a layer in the order in which it ra
 
 On an ARM board, `bifast bench --json` measures time.
 
+## Calls
+
+A call from Python with the smallest of models, one mean of 16 channels: what is computed, the C call and Python,
+all in one.
+
+{calls}
+
 ## Start
 
 Medians over fresh interpreters.
@@ -161,6 +168,7 @@ def page(rows: Rows, times: dict[str, float], arm: dict[str, Any], stem: str) ->
         arm_nets=arm_tables.nets(arm),
         arm_layers=arm_tables.layers(arm),
         arm_blocks=arm_tables.blocks(arm),
+        calls=table(["call", "us"], [[r.who, microseconds(r)] for r in rows.of("call")]),
         start=table(["what", "ms"], [[STARTS[name], f"{ms:.2f}"] for name, ms in times.items()]),
         size="\n".join(size_lines()),
     )

@@ -2,7 +2,7 @@
 # bench.sh BIN [SECONDS [PAGE]]: run the benchmarks on one core, each row so long, and write docs/performance.md.
 set -euo pipefail
 bin=$1
-seconds=${2:-0.2}
+seconds=${2:-0.1}
 page=${3:-docs/performance.md}
 out=build/bench
 mkdir -p "$out"
