@@ -1,4 +1,7 @@
-"""Checks of what callers hand to a model; every error names what was wrong and what to do."""
+"""Checks of what callers hand to a model; every error names what was wrong and what to do.
+
+Values are the engine's to check: it does so on its way through them (csrc/api.cpp).
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,6 @@ from bifast.names import unknown
 Value = TypeVar("Value", bound=np.generic)
 Samples = NDArray[np.float32] | NDArray[np.int16]
 
-# Speech in [-1, 1] may overshoot after resampling or mixing; samples on the int16 scale are far above.
-MAX_PEAK = 8.0
 MAX_THREADS = 256
 
 
@@ -35,7 +36,7 @@ def samples(x: Samples, *, ranks: tuple[int, ...]) -> Samples:
     TypeError
         If x is no NumPy array.
     ValueError
-        If its dtype or rank is another, it is empty, or a sample is not finite or far out of range.
+        If its dtype or rank is another, or it is empty.
     """
     _check_array(x, "samples", (np.float32, np.int16))
     if x.ndim not in ranks:
@@ -43,8 +44,6 @@ def samples(x: Samples, *, ranks: tuple[int, ...]) -> Samples:
         raise ValueError(f"samples: expected shape {forms}, got shape {x.shape}{_rank_advice(x)}")
     if x.size == 0:
         raise ValueError(f"samples: expected at least one, got shape {x.shape}")
-    if x.dtype == np.float32:
-        _check_range(x)
     return x if x.flags.c_contiguous else x.copy(order="C")
 
 
@@ -81,7 +80,7 @@ def features(
     TypeError
         If f is no NumPy array.
     ValueError
-        If its dtype or shape is another, B is 0, or a value is not finite.
+        If its dtype or shape is another, or B is 0.
     """
     _check_array(f, what, (dtype,))
     forms = (shape, shape[:2]) if shape[2] == 1 else (shape,)
@@ -89,8 +88,6 @@ def features(
         if f.shape == form or (f.ndim == len(form) + 1 and f.shape[1:] == form):
             if f.size == 0:
                 raise ValueError(f"{what}: expected at least one clip, got shape {f.shape}")
-            if not np.isfinite(f).all():
-                raise ValueError(f"{what}: expected finite values, got NaN or infinity")
             return np.ascontiguousarray(f.reshape(-1, *shape)), f.ndim == len(form)
     texts = [str(list(form)) for form in forms]
     raise ValueError(
@@ -165,20 +162,3 @@ def _rank_advice(x: NDArray[np.generic]) -> str:
     if x.ndim == 2:
         return "; give one clip, or take one channel: x[:, 0]"
     return ""
-
-
-def _check_range(x: Samples) -> None:
-    """Refuse NaN, infinity, and floats on the scale of integers."""
-    peak = max(float(x.max()), -float(x.min()))
-    if peak <= MAX_PEAK:  # False for NaN too
-        return
-    bad = np.flatnonzero(~np.isfinite(x))
-    if bad.size:
-        raise ValueError(
-            f"samples: expected finite values, got {x.reshape(-1)[bad[0]]} at index {bad[0]} "
-            f"({bad.size} such samples)"
-        )
-    raise ValueError(
-        f"samples: expected floats in [-1, 1], got a peak of {peak:g}; this looks like the int16 scale: "
-        "divide by 32768, or give int16"
-    )
