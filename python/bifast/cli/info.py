@@ -27,6 +27,10 @@ exit codes: 0; 2 BIFAST_ISA names an instruction set that is unknown or that thi
 """
 EXTRAS = {
     "audio": ("soundfile", "soxr", "sounddevice"),
+    "plot": ("matplotlib",),
+    "parquet": ("pyarrow",),
+    "dask": ("distributed",),
+    "wyoming": ("wyoming",),
     "train": ("torch", "soundfile", "soxr", "rich", "matplotlib"),
 }
 
