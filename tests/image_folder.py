@@ -42,12 +42,12 @@ def encoded(image: np.ndarray[Any, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def pictures(place: str) -> list[tuple[str, int, np.ndarray[Any, Any]]]:
-    """(file name, class, image) of each image of `train` or `test`, sorted by name."""
+def pictures(place: str, count: int = 0) -> list[tuple[str, int, np.ndarray[Any, Any]]]:
+    """(file name, class, image) of each image of `train` or `test`, sorted by name; `count` of a class."""
     return [
         (f"{place}/{name}/{number:04}.png", kind, picture(kind, number + 1000 * (place == "test")))
         for kind, name in enumerate(CLASSES)
-        for number in range(PER_CLASS[place])
+        for number in range(count or PER_CLASS[place])
     ]
 
 
@@ -61,11 +61,11 @@ def make_class_folder(path: Path) -> Path:
     return path
 
 
-def make_tar(path: Path) -> Path:
+def make_tar(path: Path, *, train: int = 0) -> Path:
     """The same in one archive."""
     with tarfile.open(path, "w") as archive:
-        for place in PER_CLASS:
-            for name, _, image in pictures(place):
+        for place, count in (("train", train), ("test", 0)):
+            for name, _, image in pictures(place, count):
                 data = encoded(image)
                 info = tarfile.TarInfo(name)
                 info.size = len(data)

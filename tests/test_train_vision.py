@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,17 @@ pytest.importorskip("matplotlib", reason="the extra `train` is not installed")
 
 from image_folder import make_tar
 
+from bifast.cli import main
+from bifast.model import Model
 from bifast.train.checkpoint import load_checkpoint
+from bifast.train.data import images
 from bifast.train.loop import train
 from bifast.train.nets import NETS, Net, NetSpec
 from bifast.train.nets.layer import Layer
 from bifast.train.nets.layers import ordered_conv2d
 from bifast.train.nets.pool import AveragePool, MaxPool, Subsample
 from bifast.train.recipe import load_recipe
+from bifast.train.series.outcome import measure_run
 from bifast.train.watch import Watcher
 
 torch.set_num_threads(1)
@@ -135,9 +140,12 @@ class Stop(Watcher):
             raise KeyboardInterrupt
 
 
-def test_loop_trains_images_and_goes_on_after_a_stop(tmp_path: Path) -> None:
-    data = make_tar(tmp_path / "all.tar")
-    recipe = load_recipe("cifar10", ["optim.epochs=2", "optim.batch=35", "optim.lr=1e-2"])
+def test_loop_trains_images_and_goes_on_after_a_stop(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "HELD_OUT", 10)
+    data = make_tar(tmp_path / "all.tar", train=10)
+    recipe = load_recipe("cifar10", ["optim.epochs=3", "optim.batch=15", "optim.lr=1e-2"])
 
     def run(out: Path, watcher: Watcher) -> dict[str, float]:
         return train(recipe, data, out, tmp_path / "cache", resume=True, watcher=watcher)
@@ -151,3 +159,18 @@ def test_loop_trains_images_and_goes_on_after_a_stop(tmp_path: Path) -> None:
     assert run(tmp_path / "stopped", Watcher()) == result
     one, other = (load_checkpoint(tmp_path / d / "final.pt")["model"] for d in ("whole", "stopped"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+    outcome = measure_run(tmp_path / "whole", "row", 1, data, tmp_path / "cache", Watcher())
+    assert outcome.measured_by == "engine"
+    assert outcome.accuracy["full"] == pytest.approx(100 * result["full"])
+    assert outcome.nanoseconds["full"] > 0
+    model = tmp_path / "net.bifast"
+    arguments = ["export", str(tmp_path / "whole"), "--out", str(model), "--data", str(data)]
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main(["eval", str(model), str(data), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (told["clips"], told["task"]) == (20, "cifar10")
+    assert told["depths"]["full"]["accuracy"] == pytest.approx(100 * result["full"])
+    card = Model.load(model).card
+    assert card["data"].startswith("CIFAR-10 (Alex Krizhevsky")
+    assert card["float_bytes"] / model.stat().st_size > 20

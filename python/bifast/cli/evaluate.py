@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
     from bifast.train import extra
 
     extra.require()
-    from bifast.train.data import TASKS, DataFolder, find_data
+    from bifast.train.data import TASKS, find_data
+    from bifast.train.data.source import open_source
     from bifast.train.data.task import SPLITS
     from bifast.train.measure import measure, summary
     from bifast.train.registry import nearest
@@ -67,17 +69,17 @@ def run(args: argparse.Namespace) -> int:
 
     if args.split not in SPLITS:
         raise ValueError(f"unknown split {args.split!r}; {nearest(args.split, list(SPLITS))}")
-    names = [w for w in args.what if not Path(w).is_dir()] or [bifast.DEFAULT_MODEL]
-    folders = [w for w in args.what if Path(w).is_dir()]
+    folders = [w for w in args.what if _is_data(Path(w))]
+    names = [w for w in args.what if w not in folders] or [bifast.DEFAULT_MODEL]
     if len(folders) > 1:
         raise ValueError(f"expected one data folder, got {', '.join(folders)}")
     models = [bifast.Model.load(name, isa=args.isa) for name in names]
-    folder = DataFolder(find_data(folders[0] if folders else None))
+    path = find_data(folders[0] if folders else None)
     told = []
     for name, model in zip(names, models, strict=True):
         task = TASKS[args.task or str(model.card.get("task", ""))].for_labels(model.labels)
         with BarWatcher() as watcher:
-            measured = measure(model, task, folder, args.split, watcher.track)
+            measured = measure(model, task, open_source(task, path), args.split, watcher.track)
         facts = {"model": name, "task": task.name, "split": args.split, "isa": model.isa}
         told.append(facts | {"trivial": _trivial(measured)} | summary(measured))
         if args.plot and len(told) == 1:
@@ -88,6 +90,11 @@ def run(args: argparse.Namespace) -> int:
     whole = told[0] if len(told) == 1 else {"models": told, "mean": _mean(told)}
     print(json.dumps(whole) if args.json else "\n\n".join([_text(t) for t in told] + _means(told)))
     return 0
+
+
+def _is_data(path: Path) -> bool:
+    """Whether a path is a data folder, or an archive of images."""
+    return path.is_dir() or (path.is_file() and tarfile.is_tarfile(path))
 
 
 def _trivial(measured: Measured) -> float:

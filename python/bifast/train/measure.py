@@ -12,11 +12,14 @@ from numpy.typing import NDArray
 
 from bifast.model import Model
 from bifast.train.data.features import Track
-from bifast.train.data.folder import DataFolder
-from bifast.train.data.task import Example, Task, load_wave
+from bifast.train.data.images import ImageFolder, read_images
+from bifast.train.data.source import Source
+from bifast.train.data.task import Task, load_wave
 from bifast.train.scoring import Report, score
 
 _BATCH = 128
+# Label and group of an example.
+Known = tuple[int, str]
 
 
 @dataclass
@@ -41,15 +44,15 @@ class Measured:
     broken: list[str] = field(default_factory=list)
 
 
-def measure(model: Model, task: Task, folder: DataFolder, split: str, track: Track) -> Measured:
+def measure(model: Model, task: Task, source: Source, split: str, track: Track) -> Measured:
     """Run a model at every depth over a split.
 
     Parameters
     ----------
     model
         Its labels must be those of the task, in the same order.
-    task, folder, split
-        Where the clips come from.
+    task, source, split
+        Where the clips, or images, come from.
     track
         Wraps the loop over the clips.
 
@@ -68,25 +71,22 @@ def measure(model: Model, task: Task, folder: DataFolder, split: str, track: Tra
             f"the model's labels {list(model.labels)} are not those of task {task.name}: "
             f"{list(task.labels)}"
         )
-    examples = task.examples(folder, split)
-    if not examples:
-        raise ValueError(f"task {task.name}: the data folder has no clips for the {split} split")
-    before = len(folder.broken)
+    before = len(source.broken)
     logits: dict[str, list[NDArray[np.float32]]] = {depth: [] for depth in model.depths}
     seconds = dict.fromkeys(model.depths, 0.0)
-    kept: list[Example] = []
-    for batch, waves in _batches(examples, folder, model.window, track, split):
+    kept: list[Known] = []
+    for batch, inputs in _batches(model, task, source, split, track):
         kept += batch
         for depth in model.depths:
             start = time.perf_counter()
-            logits[depth].append(model.run(waves, depth=depth))
+            logits[depth].append(model.run(inputs, depth=depth))
             seconds[depth] += time.perf_counter() - start
     if not kept:
-        reasons = "; ".join(folder.broken[before : before + 3])
-        raise ValueError(f"{split} split: none of {len(examples)} clips can be decoded; {reasons}")
-    out = Measured(clips=len(kept), broken=folder.skipped + folder.broken[before:])
-    labels = np.array([e.label for e in kept])
-    groups = [e.group for e in kept]
+        reasons = "; ".join(source.broken[before : before + 3])
+        raise ValueError(f"{split} split: no clip can be decoded; {reasons}")
+    out = Measured(clips=len(kept), broken=source.skipped + source.broken[before:])
+    labels = np.array([label for label, _ in kept])
+    groups = [group for _, group in kept]
     for depth in model.depths:
         out.reports[depth] = score(np.concatenate(logits[depth]), labels, groups, task.labels)
         out.milliseconds[depth] = 1000 * seconds[depth] / len(kept)
@@ -94,21 +94,39 @@ def measure(model: Model, task: Task, folder: DataFolder, split: str, track: Tra
 
 
 def _batches(
-    examples: list[Example], folder: DataFolder, samples: int, track: Track, split: str
-) -> Iterator[tuple[list[Example], NDArray[np.float32]]]:
-    batch: list[Example] = []
+    model: Model, task: Task, source: Source, split: str, track: Track
+) -> Iterator[tuple[list[Known], NDArray[Any]]]:
+    """Yield (label, group) of some examples and what the model takes of them."""
+    if isinstance(source, ImageFolder):
+        yield from _images(model, source, split, track)
+        return
+    examples = task.examples(source, split)
+    if not examples:
+        raise ValueError(f"task {task.name}: the data folder has no clips for the {split} split")
+    batch: list[Known] = []
     waves: list[NDArray[np.float32]] = []
     for example in track(examples, f"engine: {split}"):
-        wave = load_wave(example, folder, None, samples)
+        wave = load_wave(example, source, None, model.window)
         if wave is None:
             continue
-        batch.append(example)
+        batch.append((example.label, example.group))
         waves.append(wave)
         if len(batch) == _BATCH:
             yield batch, np.stack(waves)
             batch, waves = [], []
     if batch:
         yield batch, np.stack(waves)
+
+
+def _images(
+    model: Model, folder: ImageFolder, split: str, track: Track
+) -> Iterator[tuple[list[Known], NDArray[Any]]]:
+    found = read_images(folder, split, track)
+    for start in track(range(0, len(found["labels"]), _BATCH), f"engine: {split}"):
+        part = slice(start, start + _BATCH)
+        labels = found["labels"][part].tolist()
+        known = [(label, folder.task.labels[label]) for label in labels]
+        yield known, found["images"][part].astype(model.input_dtype)
 
 
 def summary(measured: Measured) -> dict[str, Any]:

@@ -25,6 +25,10 @@ class Cifar10(ImageTask):
         "truck",
     )
     side = 32
+    origin = (
+        "CIFAR-10 (Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, University of Toronto; "
+        "published without a licence)"
+    )
 
 
 TASKS.register(Cifar10.name)(Cifar10())

@@ -29,7 +29,7 @@ from bifast.train.data.task import ImageTask
 # Part of the cache key: raise it when the meaning of an image changes.
 _VERSION = 1
 # Of each class of the training images every so many are for validation.
-_HELD_OUT = 50
+HELD_OUT = 50
 _IMAGE = re.compile(r"(?:^|/)(train|test)/([^/]+)/[^/.][^/]*$")
 _BATCH = re.compile(r"(?:^|/)(?:data_batch_\d+|(test)_batch)$")
 Image = NDArray[np.uint8]
@@ -45,11 +45,17 @@ class ImageFolder:
         The folder or archive.
     task
         Which classes, and the size of the images.
+
+    Attributes
+    ----------
+    skipped, broken
+        As of `DataFolder`: nothing, and files that could not be used, in the order they were met.
     """
 
     def __init__(self, path: Path, task: ImageTask) -> None:
         self.path, self.task = path, task
         self.skipped: list[str] = []
+        self.broken: list[str] = []
 
     def files(self) -> Iterator[tuple[str, Read]]:
         """Yield name and content of each file, in order."""
@@ -128,7 +134,7 @@ def load_images(folder: ImageFolder, split: str, cache: Path, track: Track) -> S
             block()
 
     path = cache / f"{task.name}-{split}-{key}.npz"
-    found = cached(path, lambda: _read(folder, split, track), wait)
+    found = cached(path, lambda: read_images(folder, split, track), wait)
     labels = found["labels"]
     return Split(
         features=found["images"][:, None],
@@ -183,7 +189,7 @@ class _Reader:
     def _wants(self, label: int) -> bool:
         """Count an image of the class; says if it belongs to the split."""
         self._seen[label] += 1
-        held_out = self._seen[label] % _HELD_OUT == 0
+        held_out = self._seen[label] % HELD_OUT == 0
         return self.split == "testing" or held_out == (self.split == "validation")
 
     def _add(self, name: str, label: int, image: Image) -> None:
@@ -192,10 +198,23 @@ class _Reader:
         self.names.append(name)
 
 
-def _read(folder: ImageFolder, split: str, track: Track) -> Arrays:
+def read_images(folder: ImageFolder, split: str, track: Track) -> Arrays:
+    """Decode a split.
+
+    Returns
+    -------
+    dict
+        `images` [N, side, side, 3] uint8, `labels` [N] int64, `names` [N], and `broken`: names and reasons.
+
+    Raises
+    ------
+    UnsupportedError, ValueError
+        As `load_images`.
+    """
     reader = _Reader(folder.task, split)
     for name, read in track(folder.files(), f"images: {split}"):
         reader.file(name, read)
+    folder.broken += reader.broken
     if not reader.images:
         raise ValueError(
             f"{folder.path} has no images of {folder.task.name} for {split}: expected train/CLASS/* and "

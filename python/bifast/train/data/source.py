@@ -22,10 +22,13 @@ def open_task(name: str, path: Path) -> tuple[Task, Source]:
         If there is no such task, or the data are not of its layout.
     """
     task = TASKS[name]
-    if isinstance(task, ImageTask):
-        return task, ImageFolder(path, task)
-    folder = DataFolder(path)
-    return task.for_folder(folder), folder
+    source = open_source(task, path)
+    return task.for_folder(source) if isinstance(source, DataFolder) else task, source
+
+
+def open_source(task: Task, path: Path) -> Source:
+    """Return the data of a task; errors as of `open_task`."""
+    return ImageFolder(path, task) if isinstance(task, ImageTask) else DataFolder(path)
 
 
 def read_split(

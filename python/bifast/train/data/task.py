@@ -91,10 +91,13 @@ class ImageTask(Task):
     ----------
     side
         Height and width of the images, in pixels; they have three colours.
+    origin
+        Whose images they are, for a model's card.
     """
 
     takes = "images"
     side: int
+    origin: str
 
     def examples(self, folder: DataFolder, split: str) -> list[Example]:
         """Refuse: there is no sound."""

@@ -140,7 +140,7 @@ class Builder:
             groups[affine] = groups.get(affine, 0) | 1 << depth
         for affine, mask in groups.items():
             fused = self._only_one_sign_is_read(op)
-            stage = self._threshold(affine, name, layer) if fused else self._affine(affine)
+            stage = self._threshold(affine, name, layer) if fused else self._affine(affine, op)
             self.ops.append(dataclasses.replace(op, depth_mask=mask, **stage))
 
     def _only_one_sign_is_read(self, op: Op) -> bool:
@@ -195,12 +195,14 @@ class Builder:
         same = np.array_equal(array.astype(np.float16), array)
         return self.tensor("f16" if same else "f32", array)
 
-    def _affine(self, affine: Affine) -> dict[str, Any]:
+    def _affine(self, affine: Affine, op: Op) -> dict[str, Any]:
         scale, shift, slope = affine.arrays()
         thresholds = affine.thresholds()
+        # Pooling and the like seldom have a batch norm.
+        idle = op.weights is None and (scale == 1).all() and not shift.any()
         return {
-            "scale": self.tensor("f32", scale[None]),
-            "shift": self.tensor("f32", shift[None]),
+            "scale": None if idle else self.tensor("f32", scale[None]),
+            "shift": None if idle else self.tensor("f32", shift[None]),
             "slope": None if slope is None else self._short(slope[None]),
             "threshold": None if thresholds is None else self._short(thresholds),
         }

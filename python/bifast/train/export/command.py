@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from bifast.format import ModelFile
 from bifast.model import Model
 from bifast.train.build import load_net
-from bifast.train.data import TASKS, DataFolder
-from bifast.train.data.task import Task, load_wave
+from bifast.train.data import TASKS
+from bifast.train.data.images import ImageFolder, read_images
+from bifast.train.data.source import open_source
+from bifast.train.data.task import ImageTask, Task, load_wave
 from bifast.train.export.model import export_model, float_bytes
-from bifast.train.export.parity import check_parity
+from bifast.train.export.parity import check_parity, random_features
 from bifast.train.measure import measure, summary
 from bifast.train.nets import Net
 from bifast.train.recipe import Recipe
@@ -32,14 +34,18 @@ DATA = (
 
 def card_of(recipe: Recipe, net: Net, state: dict[str, Any], name: str | None) -> dict[str, Any]:
     """Return the card of a net, without its accuracy."""
-    own = recipe.data.task == "folder"
-    data = DATA.split(";")[0] if recipe.data.task == "sc11" else DATA
+    task = TASKS[recipe.data.task]
+    own = task.name == "folder"
+    data = DATA.split(";")[0] if task.name == "sc11" else DATA
+    licence = LICENCE
+    if isinstance(task, ImageTask):
+        licence, data = f"Apache-2.0 (weights); trained on {task.name}, see data", task.origin
     return {
         "name": name or recipe.name,
         "description": recipe.description,
-        "licence": "not stated" if own else LICENCE,
+        "licence": "not stated" if own else licence,
         "data": "recordings of whoever trained it" if own else data,
-        "task": recipe.data.task,
+        "task": task.name,
         "recipe": recipe.name,
         "seed": recipe.seed,
         "epochs": state["epoch"],
@@ -51,13 +57,15 @@ def card_of(recipe: Recipe, net: Net, state: dict[str, Any], name: str | None) -
 def parity_features(
     model: Model, net: Net, task: Task, data: str | None, watcher: Watcher
 ) -> NDArray[np.float32]:
-    """Return features [N, T, M] to compare on: of the test split, or random without data."""
+    """Return inputs [N, ...] to compare on: of the test split, or random without data."""
     if data is None:
-        shape = (64, net.frames, net.mels)
-        return np.random.default_rng(0).normal(-40, 15, shape).astype(np.float32)
-    folder = DataFolder(Path(data))
-    examples = task.examples(folder, "testing")
-    waves = (load_wave(e, folder, None, model.window) for e in watcher.track(examples, "parity"))
+        return random_features(net)
+    source = open_source(task, Path(data))
+    if isinstance(source, ImageFolder):
+        images = read_images(source, "testing", watcher.track)["images"]
+        return images.astype(np.float32)
+    examples = task.examples(source, "testing")
+    waves = (load_wave(e, source, None, model.window) for e in watcher.track(examples, "parity"))
     return np.stack([model.features(wave) for wave in waves if wave is not None])
 
 
@@ -99,7 +107,9 @@ def export_checkpoint(
     parity = check_parity(net, model, parity_features(model, net, task, data, watcher))
     watcher.say(str(parity))
     if data is not None:
-        told = summary(measure(model, task, DataFolder(Path(data)), "testing", watcher.track))
+        told = summary(
+            measure(model, task, open_source(task, Path(data)), "testing", watcher.track)
+        )
         card["accuracy"] = {d: v["accuracy"] for d, v in told["depths"].items()}
         card["recall"] = {d: v["recall"] for d, v in told["depths"].items()}
         card["test"] = f"{told['clips']} clips of the official testing split, by the engine"

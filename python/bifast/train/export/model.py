@@ -30,7 +30,7 @@ def export_model(
         Put in evaluation mode; its real weights and slopes are rounded to float16 in place, so
         that PyTorch and the engine compute with the same numbers.
     labels, frontend, card
-        Stored in the file.
+        Stored in the file; a net for images has no front-end.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def export_model(
     builder = Builder()
     net.wire(builder)
     return ModelFile(
-        frontend,
+        frontend if net.takes == "sounds" else None,
         labels,
         net.depths,
         tuple(builder.buffers),

@@ -17,6 +17,7 @@ TOLERANCE = 1e-3
 # Only the first layer sums floats before a sign, in another order than PyTorch: a value this close to where
 # the sign changes, where the layer's values are of the order of 1, may fall on either side.
 UNDECIDED = 1e-4
+_BATCH = 256
 
 
 class ParityError(RuntimeError):
@@ -79,7 +80,7 @@ def check_parity(net: Net, model: Model, features: NDArray[np.float32]) -> Parit
     model
         The same net, exported.
     features
-        [N, T, M] float32.
+        [N, T, M], or images [N, H, W, C], float32.
 
     Raises
     ------
@@ -92,8 +93,9 @@ def check_parity(net: Net, model: Model, features: NDArray[np.float32]) -> Parit
     moved = 0
     for depth, name in enumerate(net.depths):
         with torch.no_grad():
-            expected = net(batch, depth).numpy()
-        got = model.run_features(features[..., None], depth=name)
+            parts = [net(part, depth) for part in batch.split(_BATCH)]
+        expected = torch.cat(parts).numpy()
+        got = model.run_features(features, depth=name)
         scale = max(1.0, float(np.abs(expected).max()))
         difference = np.maximum(difference, np.abs(expected - got).max(1) / scale)
         moved += int((expected.argmax(1) != got.argmax(1)).sum())
@@ -114,7 +116,7 @@ def _largest_flip(net: Net, model: Model, clip: NDArray[np.float32]) -> float:
 
     Of the first bits after a sum of floats; -1 if none differs.
     """
-    _, outputs = model.trace(clip[..., None])
+    _, outputs = model.trace(clip)
     farthest = -1.0
     with torch.no_grad():
         for name, values, reader in net.first_signs(torch.from_numpy(clip)[None]):

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from bifast.format import Buffer
+from bifast.train.export import Lowered, exports
 from bifast.train.nets.norm import DepthNorm, PositivePRelu
 from bifast.train.nets.stage import Stage
 
@@ -40,6 +42,12 @@ class MaxPool(Stage):
         return super().forward(pooled.permute(0, 2, 3, 1), depth)
 
 
+@exports(MaxPool)
+def _lower_max_pool(layer: MaxPool, source: Buffer) -> Lowered:
+    kernel, stride, pad = ((n, n) for n in (layer.kernel, layer.stride, layer.pad))
+    return Lowered("max_pool", None, kernel, stride, pad)
+
+
 class AveragePool(Stage):
     """The mean over all positions.
 
@@ -66,6 +74,11 @@ class AveragePool(Stage):
         return total * (1.0 / flat.shape[1])
 
 
+@exports(AveragePool)
+def _lower_average_pool(layer: AveragePool, source: Buffer) -> Lowered:
+    return Lowered("average_pool", None, (0, 0), (0, 0), dilation=(0, 0))
+
+
 class Subsample(Stage):
     """Every n-th position, new channels zero on both sides: shortcut A (He et al., arXiv 1512.03385).
 
@@ -84,3 +97,8 @@ class Subsample(Stage):
     def forward(self, x: Tensor, depth: int = 0) -> Tensor:
         """[B, H, W, c_in] -> [B, H / stride, W / stride, c_out]."""
         return functional.pad(x[:, :: self.stride, :: self.stride], self.around)
+
+
+@exports(Subsample)
+def _lower_subsample(layer: Subsample, source: Buffer) -> Lowered:
+    return Lowered("subsample", None, (0, 0), (layer.stride, layer.stride), dilation=(0, 0))

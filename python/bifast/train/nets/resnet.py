@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bifast.train.export import Builder
 from bifast.train.nets.base import NETS, NetSpec
 from bifast.train.nets.layer import Layer
 from bifast.train.nets.layers import Conv2d, Dense
@@ -122,6 +123,50 @@ class ResNet(VisionNet):
         """Return (height, width) of what the first unit reads."""
         return self.stem.output_positions((self.shape[0], self.shape[1]))
 
+    def wire(self, builder: Builder) -> None:
+        """Add the net to a model file; a stage has one buffer of floats and two of bits in turn."""
+        stream, signs = self.wire_stem(builder)
+        height, width = self.stream_size()
+        for index, unit in enumerate(self.units):
+            conv, name = unit.conv, f"unit{index}"
+            source, target = signs
+            if unit.shortcut is not None:
+                height, width = conv.output_positions((height, width))
+                beside = builder.buffer("f32", height, width, conv.weight.shape[0])
+                builder.layer(f"{name}.shortcut", unit.shortcut, (0,), stream, out_f32=beside)
+                stream = beside
+                target = builder.bits(height, width, conv.weight.shape[0], conv)
+            last = index == len(self.units) - 1
+            builder.layer(
+                name,
+                conv,
+                (0,),
+                source,
+                residual=stream,
+                out_f32=stream,
+                out_bits=None if last else target,
+                reader=None if last else self.units[index + 1].conv,
+            )
+            if unit.shortcut is not None:
+                source = builder.bits(height, width, conv.weight.shape[0], conv)
+            signs = target, source
+        pooled = builder.buffer("f32", 1, 1, self.pool.channels)
+        scores = builder.buffer("f32", 1, 1, self.classes)
+        builder.layer("mean", self.pool, (0,), stream, out_f32=pooled)
+        builder.layer("classifier", self.classifier, (0,), pooled, out_f32=scores)
+
+    def wire_stem(self, builder: Builder) -> tuple[int, tuple[int, int]]:
+        """Add what comes before the units; returns the buffers of the stream and of its signs."""
+        first, width = self.units[0].conv, self.stem.weight.shape[0]
+        size = self.stream_size()
+        colours = self.wire_colours(builder)
+        stream = builder.buffer("f32", *size, width)
+        signs = builder.bits(*size, width, first), builder.bits(*size, width, first)
+        builder.layer(
+            "stem", self.stem, (0,), colours, out_f32=stream, out_bits=signs[0], reader=first
+        )
+        return stream, signs
+
 
 @NETS.register("resnet20")
 class ResNet20(ResNet):
@@ -192,3 +237,17 @@ class ResNet18(ResNet):
         """Return the size after pooling."""
         height, width = super().stream_size()
         return (height + 1) // 2, (width + 1) // 2
+
+    def wire_stem(self, builder: Builder) -> tuple[int, tuple[int, int]]:
+        """Add the stem and the pooling behind it."""
+        first, width = self.units[0].conv, self.stem.weight.shape[0]
+        size = self.stream_size()
+        colours = self.wire_colours(builder)
+        wide = builder.buffer("f32", *super().stream_size(), width)
+        stream = builder.buffer("f32", *size, width)
+        signs = builder.bits(*size, width, first), builder.bits(*size, width, first)
+        builder.layer("stem", self.stem, (0,), colours, out_f32=wide)
+        builder.layer(
+            "pool", self.reduce, (0,), wide, out_f32=stream, out_bits=signs[0], reader=first
+        )
+        return stream, signs

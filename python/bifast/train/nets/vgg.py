@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from bifast.train.export import Builder
 from bifast.train.nets.base import NETS, NetSpec
 from bifast.train.nets.layer import Layer
 from bifast.train.nets.layers import Conv2d, Dense
@@ -97,3 +98,27 @@ class VggSmall(VisionNet):
                 height, width = height // 2, width // 2
         rows.append(("classifier", self.classifier, (1, 1), (0,)))
         return rows
+
+    def wire(self, builder: Builder) -> None:
+        """Add the net to a model file."""
+        height, width = self.shape[:2]
+        colours = self.wire_colours(builder)
+        signs = builder.bits(height, width, LAYERS[0][0], self.convs[0])
+        builder.layer("stem", self.stem, (0,), colours, out_bits=signs, reader=self.convs[0])
+        for index, conv in enumerate(self.convs):
+            channels, name = conv.weight.shape[0], f"conv{index}"
+            follower = self.convs[index + 1] if index + 1 < len(self.convs) else None
+            source, layer = signs, conv
+            if str(index) in self.pools:
+                sums = builder.buffer("f32", height, width, channels)
+                builder.layer(name, conv, (0,), source, out_f32=sums)
+                source, layer, name = sums, self.pools[str(index)], f"{name}.pool"
+                height, width = height // 2, width // 2
+            if follower is None:
+                out = builder.buffer("f32", height, width, channels)
+                builder.layer(name, layer, (0,), source, out_f32=out)
+            else:
+                signs = builder.bits(height, width, channels, follower)
+                builder.layer(name, layer, (0,), source, out_bits=signs, reader=follower)
+        scores = builder.buffer("f32", 1, 1, self.classes)
+        builder.layer("classifier", self.classifier, (0,), out, out_f32=scores)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from bifast.train.binarizers import BINARIZERS
+from bifast.train.export import Builder
 from bifast.train.nets.base import DEPTH_NAMES, Net, NetSpec
 from bifast.train.nets.layer import Layer
 from bifast.train.nets.norm import DepthNorm, PositivePRelu
@@ -46,6 +47,12 @@ class VisionNet(Net):
     def act(self, channels: int) -> PositivePRelu:
         """Return an activation as the recipe wants it."""
         return PositivePRelu(channels if self.spec.slopes == "channel" else 1)
+
+    def wire_colours(self, builder: Builder) -> int:
+        """Add the input and its normal form; returns the buffer of that."""
+        pixels, colours = (builder.buffer("f32", *self.shape) for _ in range(2))
+        builder.layer("colours", self.colours, (0,), pixels, out_f32=colours)
+        return colours
 
     def first_signs(self, x: Tensor) -> list[tuple[str, Tensor, Layer]]:
         """Return nothing: all sums before signs have the engine's order."""
