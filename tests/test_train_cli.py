@@ -96,7 +96,7 @@ def test_list_names_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["train", "comands8"], "did you mean 'commands8'"),
         (["train", "sc11", "--set", "optim.epoch=1"], "did you mean 'epochs'"),
-        (["train", "sc11", "--data", "nowhere"], "no folder nowhere"),
+        (["train", "sc11", "--data", "nowhere"], "no folder or archive nowhere"),
         (["export", "nowhere", "--out", "x.bifast"], "no checkpoint"),
         (["eval", "nothing.bifast", "--task", "sc11"], "nothing.bifast"),
         (["eval", "--split", "test"], "did you mean 'testing'"),
