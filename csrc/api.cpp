@@ -284,6 +284,10 @@ bifast_status bifast_find_depth(const bifast_model* model, const char* name, siz
   });
 }
 
+int bifast_has_cascade(const bifast_model* model) {
+  return model->model.cascade().has_value() ? 1 : 0;
+}
+
 bifast_word bifast_word_of(const bifast_model* model, size_t label) {
   const auto& words = model->model.words();
   return label < words.size() ? words[label] : bifast_word{};

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -27,21 +28,27 @@ SAMPLES = conftest.read_wav(SENTENCE)
 RATE = 16000
 
 
-@pytest.fixture(scope="module")
-def expected() -> list[dict[str, Any]]:
-    """What the shipped model hears in the sentence, by the library."""
+def heard_in(samples: Any, quiet: int) -> list[dict[str, Any]]:
+    """What the shipped model hears, with so much silence round it, by the library."""
+    silence = np.zeros(quiet, np.int16)
     with bifast.Model.load("bifsmn").listen() as listener:
-        events = listener.push(SAMPLES) + listener.flush()
-    assert len(events) >= 3
+        heard = listener.push(np.concatenate([silence, samples, silence])) + listener.flush()
+    assert len(heard) >= 3
     return [
         {
             "word": e.word,
             "score": round(e.score, 6),
-            "start": round(e.start / RATE, 4),
-            "end": round(e.end / RATE, 4),
+            "start": round(max(0, e.start - quiet) / RATE, 4),
+            "end": round((e.end - quiet) / RATE, 4),
         }
-        for e in events
+        for e in heard
     ]
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[dict[str, Any]]:
+    """What the shipped model hears in the sentence, two hops of silence round it."""
+    return heard_in(SAMPLES, 2 * 8 * 512)
 
 
 def listen(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -106,6 +113,22 @@ def test_a_pipe_of_another_rate_is_resampled() -> None:
 def shipped_words() -> list[str]:
     labels = bifast.Model.load("bifsmn").labels
     return [label for label in labels if label not in ("silence", "unknown")]
+
+
+@pytest.mark.parametrize("word", ["go", "no", "right", "up", "yes"])
+def test_a_clip_of_a_second_is_heard(word: str, capsys: Any) -> None:
+    for path in sorted(SENTENCE.parent.glob(f"{word}-rms.wav")):
+        assert cli.main(["listen", str(path), "--json", "--quiet"]) == 0
+        out, err = capsys.readouterr()
+        assert [e["word"] for e in json_lines(out)] == [word]
+        assert err == ""
+
+
+def test_depth_and_hop_fit_a_share_of_the_processor(capsys: Any) -> None:
+    assert cli.main(["listen", str(SENTENCE), "--max-cpu", "1"]) == 0
+    assert "every 0.256 s: full 100.0 %" in capsys.readouterr().err
+    assert cli.main(["listen", str(SENTENCE), "--max-cpu", "1e-9"]) == 2
+    assert "max_cpu: expected at least" in capsys.readouterr().err
 
 
 def test_an_empty_pipe_hears_nothing() -> None:
@@ -349,8 +372,10 @@ def test_a_microphone_that_comes_back_is_heard_again(sound: FakeSound) -> None:
 
 
 def test_listen_goes_on_after_a_gap(
-    sound: FakeSound, capsys: Any, monkeypatch: pytest.MonkeyPatch, expected: Any
+    sound: FakeSound, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    expected = heard_in(SAMPLES, 0)
+
     def blocks(self: microphone.Microphone) -> Any:
         for origin in (0, 100 * RATE):
             for first in range(0, len(SAMPLES), 320):
@@ -359,7 +384,9 @@ def test_listen_goes_on_after_a_gap(
 
     monkeypatch.setattr(microphone.Microphone, "blocks", blocks)
     assert cli.main(["listen", "--json"]) == 130
-    heard = json_lines(capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    heard = json_lines(out)
+    assert re.search(r"12\.8 s of sound, .* windows every 0\.256 s: full 100\.0 %", err)
     again = [{**e, "start": e["start"] + 100, "end": e["end"] + 100} for e in expected]
     first = heard[: len(expected)]
     assert first == expected

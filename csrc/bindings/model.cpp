@@ -206,6 +206,8 @@ void bind_model(py::module_& m) {
       .def_property_readonly("isa", [](const Model& self) { return bifast_model_isa(self.get()); })
       .def_property_readonly("card", [](const Model& self) { return bifast_card(self.get()); })
       .def_property_readonly("words", &Model::words)
+      .def_property_readonly("has_cascade",
+                             [](const Model& self) { return bifast_has_cascade(self.get()) != 0; })
       .def_property_readonly("input_shape", &Model::input_shape)
       .def_property_readonly("takes_bytes",
                              [](const Model& self) { return bifast_takes_bytes(self.get()) != 0; })

@@ -102,6 +102,9 @@ typedef struct bifast_word {
 /* What the file says of a label; zeros past the last. */
 BIFAST_API bifast_word bifast_word_of(const bifast_model* model, size_t label);
 
+/* Whether the file has a cascade of depths, for BIFAST_AUTO. */
+BIFAST_API int bifast_has_cascade(const bifast_model* model);
+
 /* The model's card, UTF-8 JSON, NUL-terminated. */
 BIFAST_API const char* bifast_card(const bifast_model* model);
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bifast import _core, inputs
+from bifast import _core, budget, inputs
 from bifast.detector import Detector
 from bifast.errors import FormatError, UnsupportedError
 from bifast.listener import Listener
@@ -219,7 +219,12 @@ class Model:
             return Scan.join([*parts, stream.flush()])
 
     def stream(
-        self, *, hop: float = 0.25, depth: str = "full", gate: float | None = None
+        self,
+        *,
+        hop: float = 0.25,
+        depth: str = "full",
+        gate: float | None = None,
+        max_cpu: float | None = None,
     ) -> Stream:
         """Start a stream: audio in chunks of any size, scores as windows are complete.
 
@@ -235,17 +240,26 @@ class Model:
             DB below full scale, -200 .. 0: windows in which no sample is louder are left out, and the
             net rests. Windows that are scored have the scores that they have without it. None: every
             window is scored.
+        max_cpu
+            Share of one core, above 0, up to 1: instead of `depth` the first is taken that fits, the
+            deepest first, then "auto" if there is a cascade, then the others; where none does, with
+            twice or four times the hop. What they take is measured now, on six seconds of speech and
+            for some milliseconds; `Stream.hop` and `Stream.depth` tell what was taken.
 
         Raises
         ------
         ValueError
             If hop is not a positive number, the depth is unknown, or "auto" of a model without a
-            cascade, the gate is out of range, or the model takes no audio.
+            cascade, the gate is out of range, the model takes no audio, or nothing fits `max_cpu`.
         """
         self._require_audio()
         setup = Setup(
             self._core, self._labels, self._depths, self.sample_rate, self.window, self.hop
         )
+        if max_cpu is not None:
+            depths = budget.order(self._depths, self._core.has_cascade)
+            share = budget.measure(lambda h, d: Stream(setup, h, d, None), self.sample_rate)
+            hop, depth, _ = budget.choose(max_cpu, hop, depths, share)
         return Stream(setup, hop, depth, gate)
 
     def listen(
@@ -255,6 +269,7 @@ class Model:
         hop: float = 0.25,
         depth: str = "full",
         gate: float | None = None,
+        max_cpu: float | None = None,
         pre_roll: float = 1.0,
     ) -> Listener:
         """Start to listen for words: a stream with a detector and the audio of the last seconds.
@@ -264,7 +279,7 @@ class Model:
         words
             As in `Detector`: the words, each with its `Word` settings or None for those in the file.
             None: all words that the file has settings for, or every label but `silence` and `unknown`.
-        hop, depth, gate
+        hop, depth, gate, max_cpu
             As in `stream`.
         pre_roll
             Seconds of audio before a word that its event carries, up to 60.
@@ -274,7 +289,7 @@ class Model:
         ValueError
             As in `stream`; if a word is no label, or a setting is out of range.
         """
-        stream = self.stream(hop=hop, depth=depth, gate=gate)
+        stream = self.stream(hop=hop, depth=depth, gate=gate, max_cpu=max_cpu)
         hop_samples = round(stream.hop * self.sample_rate)
         detector = Detector(
             self._labels,

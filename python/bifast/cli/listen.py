@@ -6,9 +6,12 @@ import argparse
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+
+import numpy as np
 
 import bifast
 from bifast import audio, microphone
@@ -29,7 +32,7 @@ The microphone needs the extra `audio` (pip install 'bifast[audio]') and the Por
 unplugged is waited for, by the clock of the system. Lost samples are counted and shown; where PortAudio reports an
 overrun it does not tell how many it lost, and later time stamps are early by them.
 
-A word needs its mean over --smoothing seconds: in a file of one second alone it is seldom heard; see `bifast run`.
+Files and stdin are heard as if silence were before and after them, so that a word is heard in a clip of a second.
 
 A program of --exec is started without a shell, and not waited for. It finds BIFAST_WORD, BIFAST_SCORE, BIFAST_START
 and BIFAST_END (seconds) in its environment.
@@ -54,6 +57,12 @@ def register(commands: options.Subparsers) -> None:
     options.add_model(parser)
     options.add_depth(parser)
     options.add_words(parser)
+    parser.add_argument(
+        "--max-cpu",
+        type=float,
+        metavar="SHARE",
+        help="of one core, such as 0.0005: take the deepest depth that fits, or a longer hop",
+    )
     parser.add_argument(
         "--rate", type=options.positive_int, metavar="HZ", help="of stdin (default: the model's)"
     )
@@ -86,7 +95,12 @@ def run(args: argparse.Namespace) -> int:
     model = bifast.Model.load(args.model, isa=args.isa)
     runner = None if args.exec is None else Runner(args.exec)
     listener = model.listen(
-        options.words(args, model), hop=args.hop, depth=args.depth, gate=args.gate, pre_roll=0.0
+        options.words(args, model),
+        hop=args.hop,
+        depth=args.depth,
+        gate=args.gate,
+        max_cpu=args.max_cpu,
+        pre_roll=0.0,
     )
     source = (
         microphone.Microphone(model.sample_rate, _device(args.device), tell=_tell)
@@ -117,31 +131,66 @@ def _listen(
     args: argparse.Namespace,
 ) -> int:
     """Push blocks and report events; return the exit code."""
+    quiet = np.zeros(0 if args.input is None else _quiet(listener), np.int16)
 
     def report(events: list[bifast.Event]) -> None:
-        for event in events:
+        for found in events:
+            start, end = found.start - len(quiet), found.end - len(quiet)
+            event = found._replace(start=max(0, start), end=end)
             line = _json_line(event) if args.json else _text_line(event)
             with meter.aside():
                 print(line, flush=True)
             if runner:
                 runner.start(event)
 
-    position = 0
+    position, code, begin = 0, 0, time.process_time()
+    length, scored = 0, Counter[str]()
     with closing(listener):
         try:
+            report(listener.push(quiet))
             for block in blocks:
                 if block.start != position:
                     report(listener.flush())
+                    scored.update(listener.stream.scored)
                     listener.reset(block.start)
                 report(listener.push(block.samples))
                 position = block.start + len(block.samples)
+                length += len(block.samples)
                 meter.show(block.samples)
         except bifast.FormatError as error:  # what came before it still counts
-            report(listener.flush())
             _tell(f"{'stdin' if args.input == '-' else args.input}: {error}")
-            return 1
+            code = 1
+        finally:  # Ctrl-C is how a microphone ends
+            if length and not args.quiet:
+                scored.update(listener.stream.scored)
+                seconds = length / listener.detector.sample_rate
+                spent = time.process_time() - begin
+                with meter.aside():
+                    _tell(_summary(scored, listener.stream.hop, seconds, spent))
+        report(listener.push(quiet))
         report(listener.flush())
-    return 0
+    return code
+
+
+def _quiet(listener: bifast.Listener) -> int:
+    """Return the samples of silence round a recording: whole hops, as long as the longest smoothing.
+
+    Then as many windows hold all of a short clip as are averaged.
+    """
+    rate = listener.detector.sample_rate
+    hop = round(listener.stream.hop * rate)
+    longest = max(word.smoothing for word in listener.detector.words.values())
+    return -(-round(longest * rate) // hop) * hop
+
+
+def _summary(scored: Counter[str], hop: float, seconds: float, spent: float) -> str:
+    """Say what it took: share of a core, and of the windows at each depth."""
+    total = scored.total()
+    shares = [f"{name} {100 * n / total:.1f} %" for name, n in scored.items() if n]
+    return (
+        f"{seconds:.1f} s of sound, {100 * spent / max(seconds, 1e-9):.2f} % of a core; "
+        f"{total} windows every {hop:.3f} s: {', '.join(shares) or 'none'}"
+    )
 
 
 def _blocks(args: argparse.Namespace, rate: int) -> Blocks:
