@@ -315,7 +315,10 @@ def test_scan_refuses_a_hop_that_is_not_positive(model: bifast.Model, hop: float
         (noise(3, 0), "expected at least one"),
         (np.array([0, np.nan, 0], np.float32), "sample 1 is nan: audio must be finite"),
         (np.array([0, 0, -np.inf], np.float32), "sample 2 is -inf: audio must be finite"),
-        (np.array([0, 1200, 3], np.float32), r"sample 1 is 1200\.0+: float audio lies in \[-1, 1\]; divide int16"),
+        (
+            np.array([0, 1200, 3], np.float32),
+            r"sample 1 is 1200\.0+: float audio lies in \[-1, 1\]; divide int16",
+        ),
         (noise(WINDOW + 1), r"at most 16000 .*got 16001; use scan\(\)"),
         (noise(2, WINDOW + 1), r"use scan\(\)"),
     ],

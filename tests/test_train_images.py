@@ -184,3 +184,11 @@ def test_nets_and_tasks_of_different_kinds_are_told_apart() -> None:
         check_recipe(load_recipe("cifar10", ["data.crops.pad=-1"]))
     with pytest.raises(ValueError, match="has images, no sounds"):
         TASKS["cifar10"].examples(None, "training")  # type: ignore[arg-type]
+
+
+def test_eight_bit_ends_are_for_images() -> None:
+    check_recipe(load_recipe("cifar10", ["net.ends=int8"]))
+    with pytest.raises(RecipeError, match=r"net.ends: int8 is for nets that take images, bifsmn"):
+        check_recipe(load_recipe("sc11", ["net.ends=int8"]))
+    with pytest.raises(RecipeError, match=r"net.ends: expected full or int8"):
+        check_recipe(load_recipe("cifar10", ["net.ends=int4"]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,7 +15,6 @@ from bifast.format import FRONTEND_PAPER, ModelFile
 from bifast.train.export.model import export_model
 from bifast.train.export.parity import ParityError, check_parity, random_features
 from bifast.train.nets import NETS, Net, NetSpec
-from bifast.train.nets.layer import Layer
 
 torch.set_num_threads(1)
 
@@ -21,10 +22,10 @@ LABELS = tuple("abcdefghij")
 SHAPES = {"resnet20": (32, 32, 3), "vgg-small": (8, 8, 3), "resnet18": (32, 32, 3)}
 
 
-def random_net(name: str, binarizer: str) -> Net:
+def random_net(name: str, binarizer: str, ends: str = "full") -> Net:
     """A net whose statistics and parameters have left their first values."""
     torch.manual_seed(1)
-    spec = NetSpec(name=name, binarizer=binarizer, depths=1)
+    spec = NetSpec(name=name, binarizer=binarizer, ends=ends, depths=1)
     net: Net = NETS[name](spec, *SHAPES[name], len(LABELS))
     with torch.no_grad():
         for parameter in net.parameters():
@@ -41,10 +42,11 @@ def file_of(net: Net) -> ModelFile:
 @pytest.fixture(
     scope="module",
     params=[
-        ("resnet20", "dirnet"),
-        ("resnet20", "bifsmnv2"),
-        ("vgg-small", "reactnet"),
-        ("resnet18", "bireal"),
+        ("resnet20", "dirnet", "full"),
+        ("resnet20", "bifsmnv2", "full"),
+        ("vgg-small", "reactnet", "int8"),
+        ("resnet18", "bireal", "full"),
+        ("resnet18", "irnet", "int8"),
     ],
     ids="-".join,
 )
@@ -59,6 +61,7 @@ def test_engine_scores_are_pytorchs_bits(exported: tuple[Net, ModelFile], isa: s
     with torch.no_grad():
         expected = net(torch.from_numpy(images)).numpy()
     model = bifast.Model.load(file.to_bytes(), isa=isa)
+    images = images.astype(model.input_dtype)
     np.testing.assert_array_equal(model.run(images), expected)
     assert model.input_shape == net.shape
     assert model.classify(images[0]).label == LABELS[expected[0].argmax()]
@@ -67,7 +70,7 @@ def test_engine_scores_are_pytorchs_bits(exported: tuple[Net, ModelFile], isa: s
 def test_model_takes_channels_last_and_says_so(exported: tuple[Net, ModelFile]) -> None:
     net, file = exported
     model = bifast.Model.load(file.to_bytes())
-    images = random_features(net, 2)
+    images = random_features(net, 2).astype(model.input_dtype)
     with pytest.raises(ValueError, match=r"channels first; write x.transpose\(0, 2, 3, 1\)"):
         model.run(images.transpose(0, 3, 1, 2))
 
@@ -100,7 +103,16 @@ def test_binarizer_that_is_not_bits_is_refused_with_its_layer() -> None:
 
 def test_real_layers_are_the_ends_and_shortcuts(exported: tuple[Net, ModelFile]) -> None:
     net, file = exported
-    real = {op.name for op in file.ops if op.code == "conv2d"}
+    real = {op.name for op in file.ops if op.code in ("conv2d", "byte_conv2d")}
     names = {name for name, la, _, _ in net.layer_table() if not la.binarizer.binary}
     assert real == names
-    assert all(isinstance(la, Layer) for _, la, _, _ in net.layer_table())
+    kinds = {file.tensors[op.weights].dtype for op in file.ops if op.name in real}
+    assert kinds == ({"i8"} if net.spec.ends == "int8" else {"f16"})
+
+
+def test_onnx_graph_of_bytes_and_bits_is_the_net(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    from bifast.train.export.onnx import export_onnx
+
+    net = random_net("resnet20", "irnet", "int8")
+    assert "bits as in the engine" in export_onnx(net, tmp_path / "net.onnx")

@@ -184,7 +184,7 @@ class _Translator:
         """Return weights as [c_out, c_in / group, kernel height, kernel width]."""
         stored = self.tensor(op.weights)
         height, width = op.kernel
-        if op.code == "conv2d":
+        if op.code in ("conv2d", "byte_conv2d"):
             return stored.reshape(height, width, -1, stored.shape[1]).transpose(3, 2, 0, 1)
         if op.code.endswith("memory"):
             shaped = stored.T.reshape(-1, 1, height, 1)

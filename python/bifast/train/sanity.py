@@ -46,6 +46,11 @@ def check_recipe(recipe: Recipe) -> None:
             n.blocks >= 1 and n.blocks % 2 ** (n.depths - 1) == 0,
             f"net.blocks: {n.blocks} can not be halved for {n.depths} depths",
         ),
+        (n.ends in ("full", "int8"), f"net.ends: expected full or int8: {n.ends!r}"),
+        (
+            n.ends == "full" or net.takes == "images",
+            f"net.ends: {n.ends} is for nets that take images, {n.name} takes {net.takes}",
+        ),
         (n.slopes in ("layer", "channel"), f"net.slopes: expected layer or channel: {n.slopes!r}"),
         (
             n.statistics in ("depth", "shared"),

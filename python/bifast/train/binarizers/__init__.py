@@ -11,6 +11,7 @@ from bifast.train.binarizers import dirnet as dirnet
 from bifast.train.binarizers import dsq as dsq
 from bifast.train.binarizers import fda as fda
 from bifast.train.binarizers import full as full
+from bifast.train.binarizers import int8 as int8
 from bifast.train.binarizers import irnet as irnet
 from bifast.train.binarizers import rad as rad
 from bifast.train.binarizers import recu as recu

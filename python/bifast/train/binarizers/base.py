@@ -27,6 +27,8 @@ class Binarizer(nn.Module):
         All fold into the batch norm.
     unsupported
         Why the engine can not run a layer of it as bits; empty where it can.
+    stored
+        Type in the model file of weights that stay real: f16, or i8 for levels that are whole numbers.
     linear
         Name of the binarizer for the linear layer of a stem where that differs; empty: the same.
     """
@@ -35,6 +37,7 @@ class Binarizer(nn.Module):
     n_planes: int = 1
     scale: str = "channel"
     unsupported: str = ""
+    stored: str = "f16"
     linear: str = ""
 
     def __init__(self, c_in: int, c_out: int) -> None:

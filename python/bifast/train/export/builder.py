@@ -155,7 +155,7 @@ class Builder:
         binary, planes = layer.binarizer.binary, layer.binarizer.n_planes
         if layer.binarizer.unsupported:
             raise UnsupportedError(f"layer {name}: {layer.binarizer.unsupported}")
-        if (self.buffers[source].type != "f32") != binary:
+        if (self.buffers[source].type in BITS.values()) != binary:
             raise UnsupportedError(f"layer {name}: real weights and 1-bit inputs, or the reverse")
         if binary and self.buffers[source].type != BITS[planes]:
             raise UnsupportedError(f"layer {name}: reads {planes} planes, and gets another number")
@@ -176,14 +176,14 @@ class Builder:
             stride=lowered.stride,
             pad=lowered.pad,
             dilation=lowered.dilation,
-            weights=self._weights(name, lowered),
+            weights=self._weights(name, lowered, layer.binarizer.stored),
             plane_scale=float(layer.binarizer.plane_scale()) if planes == 2 else 0.0,
         )
 
-    def _weights(self, name: str, lowered: Lowered) -> int | None:
+    def _weights(self, name: str, lowered: Lowered, stored: str) -> int | None:
         if lowered.weights is None:
             return None
-        dtype = "bits" if lowered.code.startswith("binary") else "f32" if self.real else "f16"
+        dtype = "bits" if lowered.code.startswith("binary") else "f32" if self.real else stored
         if dtype == "f16" and not np.array_equal(
             lowered.weights.astype(np.float16), lowered.weights
         ):

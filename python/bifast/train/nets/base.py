@@ -30,6 +30,9 @@ class NetSpec:
         Name in `BINARIZERS`, for all layers but the first and the last.
     stem_binarizer
         The same for the binary layers before the first block; empty: as the others.
+    ends
+        Name of the binarizer for the first and last layer and 1 x 1 shortcuts of a net for images: `full`, or
+        `int8`, which reads the pixels as the bytes that they are.
     depths
         1 .. 4: full, half, quarter, eighth.
     slopes
@@ -46,6 +49,7 @@ class NetSpec:
     name: str = "bifsmn"
     binarizer: str = "bifsmn"
     stem_binarizer: str = ""
+    ends: str = "full"
     depths: int = 4
     slopes: str = "channel"
     dropout: float = 0.0

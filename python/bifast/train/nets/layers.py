@@ -108,8 +108,9 @@ class Conv2d(Layer):
 def _lower_conv2d(layer: Conv2d, source: Buffer) -> Lowered:
     binary, side = layer.binarizer.binary, (layer.kernel, layer.kernel)
     rows = _levels(layer).reshape(layer.weight.shape[0], -1)
+    real = "byte_conv2d" if source.type == "u8" else "conv2d"
     return Lowered(
-        code="binary_conv2d" if binary else "conv2d",
+        code="binary_conv2d" if binary else real,
         weights=rows if binary else rows.T,
         kernel=side,
         stride=(layer.stride, layer.stride),

@@ -84,7 +84,7 @@ class ResNet(VisionNet):
                 c_in = c_out
         self.units = nn.ModuleList(found)
         self.pool = AveragePool(c_in, ordered=self.ordered)
-        self.classifier = Dense(c_in, classes, binarizer="full", ordered=self.ordered)
+        self.classifier = Dense(c_in, classes, binarizer=self.spec.ends, ordered=self.ordered)
 
     def make_stem(self, channels: int, width: int) -> Conv2d:
         """Return the first convolution."""
@@ -96,7 +96,7 @@ class ResNet(VisionNet):
 
     def features(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> stream [B, H', W', width]."""
-        out: Tensor = self.stem(self.colours(x))
+        out: Tensor = self.stem(self.normal(x))
         return out
 
     def backbone(self, stream: Tensor, depth: int) -> tuple[Tensor, dict[int, Tensor]]:
@@ -187,7 +187,7 @@ class ResNet20(ResNet):
             width,
             3,
             1,
-            binarizer="full",
+            binarizer=self.spec.ends,
             norm=DepthNorm(width, 1),
             act=self.act(width),
             ordered=self.ordered,
@@ -217,7 +217,7 @@ class ResNet18(ResNet):
             width,
             7,
             2,
-            binarizer="full",
+            binarizer=self.spec.ends,
             norm=DepthNorm(width, 1),
             act=self.act(width),
             ordered=self.ordered,
@@ -226,7 +226,9 @@ class ResNet18(ResNet):
     def make_shortcut(self, c_in: int, c_out: int, stride: int) -> Conv2d:
         """Return a 1 x 1 convolution with batch norm."""
         norm = DepthNorm(c_out, 1)
-        return Conv2d(c_in, c_out, 1, stride, binarizer="full", norm=norm, ordered=self.ordered)
+        return Conv2d(
+            c_in, c_out, 1, stride, binarizer=self.spec.ends, norm=norm, ordered=self.ordered
+        )
 
     def features(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> [B, H / 4, W / 4, 64]."""

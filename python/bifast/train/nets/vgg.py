@@ -48,7 +48,7 @@ class VggSmall(VisionNet):
             first,
             3,
             1,
-            binarizer="full",
+            binarizer=self.spec.ends,
             norm=DepthNorm(first, 1),
             act=self.act(first),
             ordered=self.ordered,
@@ -68,13 +68,13 @@ class VggSmall(VisionNet):
             LAYERS[-1][1] * last,
             classes,
             positions=last,
-            binarizer="full",
+            binarizer=self.spec.ends,
             ordered=self.ordered,
         )
 
     def features(self, x: Tensor) -> Tensor:
         """[B, H, W, C] -> [B, H, W, 128]."""
-        out: Tensor = self.stem(self.colours(x))
+        out: Tensor = self.stem(self.normal(x))
         return out
 
     def backbone(self, stream: Tensor, depth: int) -> tuple[Tensor, dict[int, Tensor]]:

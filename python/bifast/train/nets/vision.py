@@ -16,7 +16,7 @@ class VisionNet(Net):
     """Images [B, H, W, C], pixels 0 .. 255, to class scores; one depth.
 
     Colours get zero mean and unit deviation first (running statistics), so that the model file takes
-    pixels as they are. Sums of floats before a sign are added in evaluation as the engine does, so that a
+    pixels as they are; a first layer of `int8` reads them as bytes. Sums of floats before a sign are added in evaluation as the engine does, so that a
     binary net in evaluation gives the engine's bits.
 
     Parameters
@@ -42,15 +42,22 @@ class VisionNet(Net):
         self.spec = spec
         # Only before signs does the last bit of a float matter.
         self.ordered = BINARIZERS[spec.binarizer].binary
-        self.colours = Stage(channels, DepthNorm(channels, 1))
+        self.colours = None if spec.ends == "int8" else Stage(channels, DepthNorm(channels, 1))
+
+    def normal(self, x: Tensor) -> Tensor:
+        """Return pixels [B, H, W, C] as the first layer reads them."""
+        return x if self.colours is None else self.colours(x)
 
     def act(self, channels: int) -> PositivePRelu:
         """Return an activation as the recipe wants it."""
         return PositivePRelu(channels if self.spec.slopes == "channel" else 1)
 
     def wire_colours(self, builder: Builder) -> int:
-        """Add the input and its normal form; returns the buffer of that."""
-        pixels, colours = (builder.buffer("f32", *self.shape) for _ in range(2))
+        """Add the input and its normal form; returns the buffer that the first layer reads."""
+        height, width, channels = self.shape
+        if self.colours is None:
+            return builder.buffer("u8", height, width, channels)
+        pixels, colours = (builder.buffer("f32", height, width, channels) for _ in range(2))
         builder.layer("colours", self.colours, (0,), pixels, out_f32=colours)
         return colours
 
