@@ -12,16 +12,23 @@ from rivals import Rival
 from rows import table
 
 PARTS = ("features", "net", "clip")
-COLOURS = {"bifast": "tab:red", "onnxruntime FP32": "tab:blue", "onnxruntime int8": "tab:green"}
+COLOURS = {
+    "bifast": "tab:red",
+    "onnxruntime FP32": "tab:blue",
+    "onnxruntime int8": "tab:green",
+    "LiteRT FP32": "tab:purple",
+    "LiteRT int8": "tab:olive",
+}
 PAGE = """# The frontier
 
 Written by `make frontier`; do not edit. Accuracy on the test split of task `{task}` ({clips} clips; one
 standard error is {error:.2f} points or less) against bytes and against time. One clip a call from Python,
 one thread, all models in one run; medians over rounds in which each model gets the best of a few calls.
 
-- Every model's features come from bifast's front-end, the fastest there is here: onnxruntime has none.
+- Every model's features come from bifast's front-end, the fastest there is here: the other runtimes have none.
 - *int8*: onnxruntime's static quantisation (QDQ, int8 weights for each channel), ranges from features of
   training clips; what comes before the first convolution, and batch norms that do not fold, stay in FP32.
+  LiteRT's is AI Edge Quantizer's static recipe, with the same ranges and the same kept in FP32.
 - *parameters* of a float net are its weights, biases and tables alone, batch norms folded; its ONNX
   file is larger. A `.bifast` file counts in full, and holds all its depths.
 - FP32 graphs name the same class as PyTorch for 512 training clips, or nothing is measured.

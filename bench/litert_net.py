@@ -15,8 +15,12 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from onnx import numpy_helper
+from plain_graph import without_norms
 
 Array = np.ndarray[Any, np.dtype[Any]]
+# Outputs whose names begin so stay FP32 in int8 nets: what comes before the first convolution works on
+# decibels that are not yet normal, and norms of their own would be spoilt (as in quantise.py).
+EXACT = "exact/"
 RELU = schema.ActivationFunctionType.RELU
 
 
@@ -30,7 +34,7 @@ class Writer:
     """Collects tensors and operators; activations are [1, time, mel, channels]."""
 
     def __init__(self, graph: bytes) -> None:
-        inferred = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph)).graph
+        inferred = without_norms(graph).graph
         self.nodes = list(inferred.node)
         self.constants = {c.name: numpy_helper.to_array(c) for c in inferred.initializer}
         facts = [*inferred.value_info, *inferred.input, *inferred.output]
@@ -80,7 +84,9 @@ class Writer:
         given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         pads, strides, dilations = given["pads"], given["strides"], given["dilations"]
         x, shape = self.values[node.input[0]], self.shapes[node.input[0]]
-        weights, bias = (self.constants[name] for name in node.input[1:])
+        weights = self.constants[node.input[1]]
+        none = np.zeros(len(weights), np.float32)
+        bias = self.constants[node.input[2]] if len(node.input) > 2 else none
         kernel = [(n - 1) * d + 1 for n, d in zip(given["kernel_shape"], dilations, strict=True)]
         wanted = [(pads[0], pads[2]), (pads[1], pads[3])]
         same = [same_pads(shape[1 + i], kernel[i], strides[i]) for i in (0, 1)]
@@ -111,6 +117,7 @@ class Writer:
     def write(self) -> bytes:
         """Return the LiteRT file."""
         skip: set[str] = set()
+        convolved = False
         for node in self.nodes:
             name = node.output[0]
             if name in skip:
@@ -120,12 +127,15 @@ class Writer:
             if relu:
                 name = users[0].output[0]
                 skip.add(name)
-            if node.op_type == "Transpose":  # to NCHW: here the channels stay last
-                self.values[name] = self.values[node.input[0]]
+            if node.op_type == "Transpose" and len(self.shapes[name]) == 4:
+                self.values[name] = self.values[node.input[0]]  # to NCHW: here channels stay last
                 continue
             if node.op_type == "Reshape":  # of the input, to [1, time, mel, channels]
-                self.shapes[name] = self.shapes[self.nodes[1].output[0]]
-            output = self.values[name] = self.tensor(name, self.shapes[name])
+                self.shapes[name] = self.shapes[users[0].output[0]]
+            exact = node.op_type in ("Add", "Mul") and node.input[1] in self.constants
+            prefix = EXACT if exact or not convolved else ""
+            output = self.values[name] = self.tensor(prefix + name, self.shapes[name])
+            convolved = convolved or node.op_type == "Conv"
             if node.op_type == "Conv":
                 self.convolution(node, relu, output)
             else:
@@ -135,20 +145,36 @@ class Writer:
     def simple(self, node: onnx.NodeProto, output: int) -> None:
         """Add an operator that has the same meaning here."""
         shape = np.array(self.shapes[node.output[0]], np.int32)
+        given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
         inputs = []
         for name in node.input:
-            if name not in self.values and node.op_type not in ("Reshape", "Flatten"):
-                column = self.constants[name]  # [channels, 1, 1]
-                self.values[name] = self.constant(column.transpose(1, 2, 0))
+            if name not in self.values and node.op_type in ("Add", "Mul", "PRelu"):
+                array = self.constants[name]  # [channels, 1 or height, 1], or of rank 2 as it is
+                self.values[name] = self.constant(
+                    array if array.ndim < 3 else array.transpose(1, 2, 0)
+                )
             inputs.append(self.values.get(name, -1))
         match node.op_type:
-            case "Reshape" | "Flatten":
+            case "Reshape" | "Flatten" | "Unsqueeze":
                 self.add("RESHAPE", [inputs[0], self.constant(shape)], output)
-            case "GlobalAveragePool":
+            case "GlobalAveragePool" | "ReduceMean":
                 options = schema.ReducerOptionsT()
                 options.keepDims = True
-                axes = self.constant(np.array([1, 2], np.int32))
-                self.add("MEAN", [inputs[0], axes], output, options)
+                axes = [{2: 1, 3: 2}[a] for a in given.get("axes", (2, 3))]
+                numbers = self.constant(np.array(axes, np.int32))
+                self.add("MEAN", [inputs[0], numbers], output, options)
+            case "Transpose":
+                order = self.constant(np.array(given["perm"], np.int32))
+                self.add("TRANSPOSE", [inputs[0], order], output, schema.TransposeOptionsT())
+            case "MatMul" | "Gemm":
+                options = schema.FullyConnectedOptionsT()
+                options.keepNumDims = node.op_type == "MatMul"
+                weights = self.constants[node.input[1]]  # [out, in] in Gemm, [in, out] in MatMul
+                rows = self.constant(weights if node.op_type == "Gemm" else weights.T)
+                bias = [self.constant(self.constants[name]) for name in node.input[2:]]
+                self.add("FULLY_CONNECTED", [inputs[0], rows, *(bias or [-1])], output, options)
+            case "Sigmoid":
+                self.add("LOGISTIC", inputs, output)
             case "Concat":
                 options = schema.ConcatenationOptionsT()
                 options.axis = 3
@@ -195,7 +221,10 @@ def in_int8(model: bytes, features: Array) -> bytes:
     clips = {"serving_default": [{"features": clip[None]} for clip in features]}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of memory, and of its own old interfaces
-        made = quantizer.Quantizer(model, recipe.static_wi8_ai8())
+        settings = recipe.static_wi8_ai8()
+        for setting in settings:
+            setting["regex"] = f"^(?!{EXACT}).*"
+        made = quantizer.Quantizer(model, settings)
         return bytes(made.quantize(made.calibrate(clips)).quantized_model)
 
 

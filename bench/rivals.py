@@ -1,11 +1,12 @@
 """Every model of the frontier at every depth, each called from Python as its users do, one clip a call.
 
 A `.bifast` file and the run folder of a binary net are run by the engine. The run folder of a float net
-is run by onnxruntime, in FP32 and in int8. Whatever runs the net, the features are the engine's.
+is run by onnxruntime and by LiteRT, in FP32 and in int8. Whatever runs the net, the features are the engine's.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -31,6 +32,7 @@ from bifast.train.nets.layer import Layer
 from bifast.train.watch import Watcher
 
 Array = np.ndarray[Any, np.dtype[Any]]
+Known = tuple[str, str, str, FrontendParams]  # name, task, training, front-end
 CALIBRATION_CLIPS = 512
 
 
@@ -69,7 +71,9 @@ class Rival:
     def title(self) -> str:
         """Name and depth, and the runner where it is not the engine."""
         depth = "" if self.depth == "full" and self.by != "bifast" else f" {self.depth}"
-        return f"{self.name}{depth}" + ("" if self.by == "bifast" else f" {self.by.split()[-1]}")
+        return f"{self.name}{depth}" + (
+            "" if self.by == "bifast" else f" {self.by.removeprefix('onnxruntime ')}"
+        )
 
 
 def rivals_of(path: str, folder: DataFolder) -> Iterator[Rival]:
@@ -97,6 +101,8 @@ def rivals_of(path: str, folder: DataFolder) -> Iterator[Rival]:
         exact, small = graphs(net, depth, features)
         yield _onnx("onnxruntime FP32", net, depth, exact, known, frontend)
         yield _onnx("onnxruntime int8", net, depth, small, known, frontend)
+        if importlib.util.find_spec("ai_edge_quantizer") is not None:
+            yield from _litert(net, depth, exact, features, known, frontend)
 
 
 def _engine(model: bifast.Model) -> Iterator[Rival]:
@@ -124,15 +130,39 @@ def _engine(model: bifast.Model) -> Iterator[Rival]:
     yield from map(at, model.depths)
 
 
-def _onnx(
-    by: str,
+def _litert(
     net: KeywordNet,
     depth: int,
     graph: bytes,
-    known: tuple[str, str, str, FrontendParams],
+    features: Array,
+    known: Known,
+    frontend: _core.Frontend,
+) -> Iterator[Rival]:
+    from litert_net import LiteRtNet, Writer, in_int8
+
+    model = Writer(graph).write()
+    check_classes(net, depth, LiteRtNet(model), features)
+    for by, data in (("LiteRT FP32", model), ("LiteRT int8", in_int8(model, features))):
+        # LiteRT files hold little but weights: names and shapes are some per cent.
+        yield _run_by(by, net, depth, LiteRtNet(data), (len(data), len(data)), known, frontend)
+
+
+def _onnx(
+    by: str, net: KeywordNet, depth: int, graph: bytes, known: Known, frontend: _core.Frontend
+) -> Rival:
+    sizes = constant_bytes(graph), len(graph)
+    return _run_by(by, net, depth, OnnxNet(graph, net.classes), sizes, known, frontend)
+
+
+def _run_by(
+    by: str,
+    net: KeywordNet,
+    depth: int,
+    session: Callable[[Array], Array],
+    sizes: tuple[int, int],
+    known: Known,
     frontend: _core.Frontend,
 ) -> Rival:
-    session = OnnxNet(graph, net.classes)
     name, task, training, params = known
     return Rival(
         name=name,
@@ -141,8 +171,8 @@ def _onnx(
         task=task,
         training=training,
         frontend=params,
-        parameters=constant_bytes(graph),
-        file=len(graph),
+        parameters=sizes[0],
+        file=sizes[1],
         features=frontend,
         net=session,
         clip=lambda wave: session(frontend(wave)),
@@ -184,15 +214,16 @@ def graphs(net: KeywordNet, depth: int, features: Array) -> tuple[bytes, bytes]:
         plain = Path(beside) / "plain.onnx"
         export_onnx(net, plain, depth=depth, batch=1)
         exact, small = folded_and_int8(plain.read_bytes(), features)
-    check_classes(net, depth, exact, features)
+    check_classes(net, depth, OnnxNet(exact, net.classes), features)
     return exact, small
 
 
-def check_classes(net: KeywordNet, depth: int, graph: bytes, features: Array) -> None:
-    """Raise ValueError if the graph and PyTorch differ in the class of a clip."""
-    session = OnnxNet(graph, net.classes)
+def check_classes(
+    net: KeywordNet, depth: int, session: Callable[[Array], Array], features: Array
+) -> None:
+    """Raise ValueError if another runtime and PyTorch differ in the class of a clip."""
     guesses = np.array([np.argmax(session(clip)) for clip in features])
     with torch.no_grad():
         expected = net(torch.from_numpy(features), depth).argmax(1).numpy()
     if apart := int((guesses != expected).sum()):
-        raise ValueError(f"onnxruntime and PyTorch differ on {apart} of {len(features)} clips")
+        raise ValueError(f"another runtime and PyTorch differ on {apart} of {len(features)} clips")

@@ -91,3 +91,9 @@ def test_graphs_of_a_peer_are_folded_and_quantised(recipe: str) -> None:
         errors.append(np.abs(got - expected).max() / np.abs(expected).max())
     assert errors[0] < 1e-4
     assert 1e-4 < errors[1] < 0.3
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    from litert_net import LiteRtNet, Writer
+
+    session = LiteRtNet(Writer(exact).write())
+    got = np.stack([session(clip).copy() for clip in features])
+    assert np.abs(got - expected).max() / np.abs(expected).max() < 1e-4
