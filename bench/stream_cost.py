@@ -4,7 +4,9 @@
 
 int16 in chunks of 10 ms; "at once" pushes everything in one call, which leaves the engine's share. --program is
 examples/stream_pcm.c, compiled: its CPU time less that of a run without audio. Each figure is the least of
-several passes, and all come from one run; what else the machine does can only add to them.
+several passes, and all come from one run; what else the machine does can only add to them. Where pymicro-wakeword is
+installed, it takes the same chunks in the same run: its front-end and one of its words, and beside it our classes of
+its shape.
 
 --hours pushes that much audio at full speed and checks every score: the audio has a period of whole hops, so each
 window must have the bits of the one a period before it.
@@ -13,6 +15,7 @@ window must have the bits of the one a period before it.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import resource
 import subprocess
 import tempfile
@@ -26,6 +29,7 @@ import numpy as np
 
 import bifast
 from bifast import shipped
+from bifast.assistant import micro_wakeword
 from bifast.cli.table import format_table
 
 Array = np.ndarray[Any, np.dtype[np.int16]]
@@ -72,6 +76,40 @@ def in_c(program: Path, audio: Array) -> float:
         return min(times)
 
     return 1000 * (cpu(audio.tobytes()) - cpu(b"")) / (len(audio) / 16000)
+
+
+def in_its_shape(module: Any, word: Any, audio: Array) -> float:
+    """The same of a word and the features of pymicro-wakeword, or of our module of its shape."""
+    data = audio.tobytes()
+    chunks = [data[first : first + 2 * CHUNK] for first in range(0, len(data), 2 * CHUNK)]
+    times = []
+    for _ in range(PASSES):
+        word.reset()
+        features = module.MicroWakeWordFeatures()
+        start = time.process_time()
+        for piece in chunks:
+            for part in features.process_streaming(piece):
+                word.process_streaming(part)
+        times.append(time.process_time() - start)
+    return 1000 * min(times) / (len(audio) / 16000)
+
+
+def peer_lines(audio: Array) -> list[str]:
+    """The peer's figure and ours in its shape, or why there is none."""
+    try:
+        import pymicro_wakeword
+    except ImportError:
+        return ["pymicro-wakeword is not installed"]
+    theirs = pymicro_wakeword.MicroWakeWord.from_builtin(pymicro_wakeword.Model.OKAY_NABU)
+    ours = micro_wakeword.MicroWakeWord.from_builtin("yes")
+    version = importlib.metadata.version("pymicro-wakeword")
+    times = [
+        in_its_shape(*pair, audio) for pair in ((pymicro_wakeword, theirs), (micro_wakeword, ours))
+    ]
+    return [
+        f"pymicro-wakeword {version}, 10 ms chunks, one word: {times[0]:.3f}",
+        f"bifast in its shape, a window every {micro_wakeword.HOP:g} s, full depth: {times[1]:.3f}",
+    ]
 
 
 def endure(model: bifast.Model, hours: float) -> str:
@@ -125,6 +163,7 @@ def main() -> None:
     rows.append(["0.25", "gate, silence", f"{silence:.3f}", ""])
     print(f"{model.isa}; CPU ms for each second of audio")
     print(format_table(["hop s", "depth", "10 ms chunks", "at once"], rows, "rlrr"))
+    print("\n" + "\n".join(peer_lines(audio)))
     if args.program:
         print(f"\nC, 10 ms chunks, hop 0.256 s, full: {in_c(args.program, audio):.3f}")
 

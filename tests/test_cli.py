@@ -206,6 +206,19 @@ def test_reader_that_goes_away_is_no_traceback(model: str) -> None:
     assert (process.returncode, err) == (0, b"")
 
 
+@pytest.mark.parametrize("argv", [["run", "--json"], ["run"], ["listen", "--json"]])
+def test_a_full_disk_under_the_output_is_no_fault_of_the_input(model: str, argv: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    command = [sys.executable, "-m", "bifast", *argv, "--model", model, LONG, "--hop", "0.03"]
+    if argv[0] == "listen":
+        command += ["--threshold", "0.01", "--smoothing", "0"]
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert result.returncode == 2
+    assert result.stderr.decode() == f"bifast {argv[0]}: No space left on device\n"
+
+
 # ---- the other commands ----
 
 

@@ -371,6 +371,29 @@ def test_a_microphone_that_comes_back_is_heard_again(sound: FakeSound) -> None:
     assert sound.starts >= 2
 
 
+def test_a_microphone_that_comes_back_with_another_rate_is_resampled(sound: FakeSound) -> None:
+    soxr = pytest.importorskip("soxr")
+    mic = microphone.Microphone(RATE, tell=print, patience=0.05, retry=0.02)
+    sound.streams[0].play(SAMPLES[:320])
+    sound.rate = 48000
+    blocks = mic.blocks()
+    assert len(next(blocks).samples) == 320
+
+    def plug_in() -> None:
+        while len(sound.streams) < 2:
+            time.sleep(0.005)
+        sound.streams[1].play(soxr.resample(SAMPLES, RATE, 48000))
+
+    thread = threading.Thread(target=plug_in)
+    thread.start()
+    heard = []
+    while sum(map(len, heard)) < RATE:
+        heard.append(next(blocks).samples)
+    thread.join()
+    whole = np.concatenate(heard)
+    assert np.corrcoef(whole, SAMPLES[: len(whole)])[0, 1] > 0.99
+
+
 def test_listen_goes_on_after_a_gap(
     sound: FakeSound, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

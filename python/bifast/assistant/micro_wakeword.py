@@ -155,8 +155,10 @@ class MicroWakeWord:
         """Return the mean of the last probabilities, where a window ends; else 0. None after `close`."""
         if self._stream is None:
             return None
-        highest = 0.0
-        for row in softmax(self._stream.push(features).logits):
+        highest, scan = 0.0, self._stream.push(features)
+        if not len(scan):
+            return highest
+        for row in softmax(scan.logits):
             self._probabilities.append(float(row[self._index]))
             if len(self._probabilities) == self.sliding_window_size:
                 highest = max(highest, sum(self._probabilities) / self.sliding_window_size)

@@ -97,6 +97,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _describe(error: Exception) -> str:
     """Say what went wrong; of a file, its name and the system's reason, without the number."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
     return str(error)

@@ -96,18 +96,18 @@ def run(args: argparse.Namespace) -> int:
     failed = 0
     try:
         for name in track(files, "recognising", quiet=args.json and sys.stdout.isatty()):
+            lines: list[str] = []
             try:
                 samples = _read(name, model.sample_rate, args.raw_rate)
                 if args.json:
-                    for found in _recognise(model, name, samples, args):
-                        print(_json_line(found, args))
+                    lines = [_json_line(f, args) for f in _recognise(model, name, samples, args)]
                 else:
                     rows += _table_rows(model, name, samples, args)
             except (bifast.BifastError, ValueError, OSError, MemoryError) as error:
-                if isinstance(error, BrokenPipeError):
-                    raise
                 failed += 1
                 print(f"bifast run: {sound_files.describe(name, error)}", file=sys.stderr)
+            for line in lines:  # what fails here, a full disk perhaps, is no fault of the file
+                print(line)
     finally:  # also when interrupted: what is done is shown
         if rows:
             print(format_table(("file", "time", "word", "probability", "depth"), rows, "lllrl"))
