@@ -19,6 +19,7 @@ from bifast.model import Model
 from bifast.train.checkpoint import load_checkpoint
 from bifast.train.data import images
 from bifast.train.loop import train
+from bifast.train.losses import FEATURE_LOSSES, MapOptions
 from bifast.train.nets import NETS, Net, NetSpec
 from bifast.train.nets.layer import Layer
 from bifast.train.nets.layers import ordered_conv2d
@@ -174,3 +175,30 @@ def test_loop_trains_images_and_goes_on_after_a_stop(
     card = Model.load(model).card
     assert card["data"].startswith("CIFAR-10 (Alex Krizhevsky")
     assert card["float_bytes"] / model.stat().st_size > 20
+
+
+def test_representations_are_aligned_image_by_image() -> None:
+    """RBD on [B, H, W, C]: nothing for the teacher itself, and the mean over the images of a batch."""
+    teacher = build("resnet20", "full").eval()
+    student = build("resnet20").train()
+    rbd, options = FEATURE_LOSSES["rbd"], MapOptions()
+    pixels = batch("resnet20")
+    with torch.no_grad():
+        maps = teacher.backbone(teacher.features(pixels), 0)[1]
+    prepared = {unit: rbd.prepare(out, options) for unit, out in maps.items()}
+    assert rbd.total(maps, prepared, options) == pytest.approx(0, abs=1e-6)
+    own = student.backbone(student.features(pixels), 0)[1]
+    assert list(own) == list(range(18))
+    loss = rbd.total(own, prepared, options)
+    assert 0 < loss < 18 * 2**0.5
+    alone = [
+        rbd.total(
+            {u: out[i : i + 1] for u, out in own.items()},
+            {u: (out[i : i + 1],) for u, out in maps.items()},
+            options,
+        )
+        for i in range(len(pixels))
+    ]
+    torch.testing.assert_close(loss, torch.stack(alone).mean())
+    loss.backward()
+    assert all(unit.conv.weight.grad.any() for unit in student.units)

@@ -1,4 +1,4 @@
-"""The distance of two normalised attention maps, which BiFSMN's losses share (B, T, C axes)."""
+"""The distance of two normalised attention maps, which BiFSMN's losses share (C channels, the last axis)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def attention_distance(x: Tensor, y: Tensor, *, per_sample: bool = True) -> Tens
     Parameters
     ----------
     x, y
-        [B, T, C].
+        [B, ..., C]: [B, T, C] of sounds, [B, H, W, C] of images.
     per_sample
         See `MapOptions`; samples are averaged.
 

@@ -28,7 +28,7 @@ class MapOptions:
 
 
 class FeatureLoss:
-    """Base of the losses on block outputs [B, T, C] of a student and its teacher."""
+    """Base of the losses on block outputs [B, ..., C] of a student and its teacher."""
 
     def prepare(self, teacher: Tensor, options: MapOptions) -> tuple[Tensor, ...]:
         """Return what the student's map is compared with."""

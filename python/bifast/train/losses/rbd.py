@@ -11,8 +11,9 @@ from bifast.train.losses.base import FEATURE_LOSSES, FeatureLoss, MapOptions
 class Rbd(FeatureLoss):
     """Attention maps divided by their norms, Euclidean distance, without a wavelet.
 
-    The paper's exact form and weight were not at hand; this is the form that the same group's
-    released code of BiFSMN has.
+    For streams of sounds [B, T, C] and of images [B, H, W, C] alike: every element counts at its place. The
+    paper's exact form and weight were not at hand; this is the form that the same group's released code of
+    BiFSMN has, and the weights of the recipes are ours.
     """
 
     def prepare(self, teacher: Tensor, options: MapOptions) -> tuple[Tensor, ...]:
