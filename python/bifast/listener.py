@@ -50,6 +50,17 @@ class Listener:
         """The detector inside."""
         return self._detector
 
+    @property
+    def quiet(self) -> int:
+        """Samples of silence that a recording wants before and behind it: whole hops, the longest smoothing.
+
+        Then as many windows hold all of a short clip as are averaged.
+        """
+        rate = self._detector.sample_rate
+        hop = round(self._stream.hop * rate)
+        longest = max(word.smoothing for word in self._detector.words.values())
+        return -(-round(longest * rate) // hop) * hop
+
     def mute(self, until: float) -> None:
         """As `Detector.mute`."""
         self._detector.mute(until)

@@ -9,6 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from bifast import audio
 from bifast.detector import Event
 from bifast.errors import BifastError
@@ -117,22 +119,24 @@ def scan_files(
 
 
 def _scan(settings: Settings, file: str) -> tuple[list[Heard], float]:
-    heard: list[Heard] = []
+    """Push a file with silence round it, as `bifast listen` does."""
     with listen(settings) as listener:
         # Without the listener itself, which would keep the audio of each event.
-        stream, detector = listener.stream, listener.detector
-        rate = detector.sample_rate
+        stream, detector, lead = listener.stream, listener.detector, listener.quiet
+        rate, quiet = detector.sample_rate, np.zeros(lead, np.int16)
+        events = detector.update(stream.push(quiet))
         for block in audio.stream(file, rate):
-            heard += map(_heard, detector.update(stream.push(block)))
-        seconds = round(stream.position / rate, 4)
-        heard += map(_heard, detector.update(stream.flush()))
-    return heard, seconds
+            events += detector.update(stream.push(block))
+        seconds = round((stream.position - lead) / rate, 4)
+        events += detector.update(stream.push(quiet)) + detector.update(stream.flush())
+    return [_heard(event, lead) for event in events], seconds
 
 
-def _heard(event: Event) -> Heard:
+def _heard(event: Event, lead: int) -> Heard:
+    """Tell a word in seconds of the file, before which were `lead` samples."""
+    start, end = (max(0, number - lead) for number in (event.start, event.end))
     rate = event.sample_rate
-    start, end = round(event.start / rate, 4), round(event.end / rate, 4)
-    return Heard(event.word, round(event.score, 6), start, end)
+    return Heard(event.word, round(event.score, 6), round(start / rate, 4), round(end / rate, 4))
 
 
 @lru_cache(maxsize=2)

@@ -131,7 +131,7 @@ def _listen(
     args: argparse.Namespace,
 ) -> int:
     """Push blocks and report events; return the exit code."""
-    quiet = np.zeros(0 if args.input is None else _quiet(listener), np.int16)
+    quiet = np.zeros(0 if args.input is None else listener.quiet, np.int16)
 
     def report(events: list[bifast.Event]) -> None:
         for found in events:
@@ -170,17 +170,6 @@ def _listen(
         report(listener.push(quiet))
         report(listener.flush())
     return code
-
-
-def _quiet(listener: bifast.Listener) -> int:
-    """Return the samples of silence round a recording: whole hops, as long as the longest smoothing.
-
-    Then as many windows hold all of a short clip as are averaged.
-    """
-    rate = listener.detector.sample_rate
-    hop = round(listener.stream.hop * rate)
-    longest = max(word.smoothing for word in listener.detector.words.values())
-    return -(-round(longest * rate) // hop) * hop
 
 
 def _summary(scored: Counter[str], hop: float, seconds: float, spent: float) -> str:

@@ -30,8 +30,8 @@ whoever scanned them. The suffix of --out says the form: .csv, .jsonl (JSON line
 OUT.journal keeps what is done: a scan that was stopped, killed, or met a full disk goes on when the same command runs
 again. It stays, so that a later run reads new, changed and failed files alone; remove it to begin anew.
 
-Files are decoded block by block: a recording of ten hours needs no more memory than one of a minute. A word needs its
-mean over --smoothing seconds, as in `bifast listen`; for clips of one word each see `bifast run`.
+Files are decoded block by block: a recording of ten hours needs no more memory than one of a minute. Words are those of
+`bifast listen FILE`.
 
 --scheduler is the address of a Dask scheduler (extra `dask`). Its workers need this package too, and must see the
 files under the same paths.
