@@ -178,13 +178,30 @@ def test_missing_model_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> Non
     assert "gone.bifast" in capsys.readouterr().err
 
 
-def test_model_without_frontend_is_refused(
+def test_run_classifies_images_for_a_model_that_takes_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "images.bifast"
+    pillow = pytest.importorskip("PIL.Image", reason="the extra `images` is not installed")
+    path, folder = tmp_path / "images.bifast", tmp_path / "images"
     model_factory.layer_model("conv2d", shape=(6, 5, 3), channels=4).save(path)
-    assert cli.main(["run", CLIP, "--model", str(path)]) == 2
-    assert "expected a model that takes audio" in capsys.readouterr().err
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    folder.mkdir()
+    pillow.fromarray(pixels).save(folder / "a.png")
+    (folder / "notes.txt").write_text("no image")
+    assert cli.main(["run", str(folder), "--model", str(path), "--json"]) == 0
+    told = capsys.readouterr()
+    model = bifast.Model.load(path)
+    expected = model.classify(pixels.astype(np.float32))
+    assert json.loads(told.out)["label"] == expected.label
+    assert json.loads(told.out)["probability"] == pytest.approx(expected.probability, abs=1e-6)
+    assert "skipped 1 that are no image: " in told.err
+    pillow.fromarray(pixels[:3]).save(folder / "b.png")
+    assert cli.main(["run", CLIP, str(folder / "b.png"), "--model", str(path)]) == 1
+    told = capsys.readouterr()
+    assert "no image that can be decoded" in told.err
+    assert "expected 5 x 6 pixels, got 5 x 3; cut and scale it first" in told.err
+    assert cli.main(["run", "-", "--raw-rate", "8000", "--model", str(path)]) == 2
+    assert "takes images, no sound" in capsys.readouterr().err
     assert cli.main(["inspect", str(path)]) == 0
 
 

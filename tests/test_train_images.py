@@ -23,8 +23,9 @@ from image_folder import (
     python3_pickle,
 )
 
+from bifast import image
 from bifast.train.batches import Stock
-from bifast.train.data import TASKS, images
+from bifast.train.data import TASKS
 from bifast.train.data.crops import Crops, crop
 from bifast.train.data.features import Split
 from bifast.train.data.python_batches import read_batch
@@ -69,7 +70,7 @@ def test_second_start_decodes_nothing(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = load(folder, "testing", tmp_path)
-    monkeypatch.setattr(images, "decode", None)
+    monkeypatch.setattr(image, "load", None)
     np.testing.assert_array_equal(load(folder, "testing", tmp_path).features, first.features)
 
 
@@ -88,9 +89,9 @@ def test_bad_files_are_named_and_left_out(tmp_path: Path) -> None:
     assert split.labels.size == 17
     told = "\n".join(split.broken)
     assert len(split.broken) == 4
-    assert "test/cat/0001.png: image file is truncated" in told
-    assert "test/dog/0000.png: cannot identify" in told
-    assert "test/dog/0001.png: expected 32 x 32 pixels, got (32, 16)" in told
+    assert "test/cat/0001.png: no image that can be decoded: image file is truncated" in told
+    assert "test/dog/0000.png: no image that can be decoded: cannot identify" in told
+    assert "test/dog/0001.png: expected 32 x 32 pixels, got 32 x 16; cut and scale it first" in told
     assert "test/zebra/0000.png: class zebra is none of airplane" in told
 
 
@@ -142,13 +143,13 @@ def test_crop_is_a_window_of_the_padded_image_or_its_mirror() -> None:
     assert got.dtype == source.dtype
     padded = np.pad(source.numpy(), ((0, 0), (2, 2), (2, 2), (0, 0)))
     shifts = set()
-    for image, around in zip(got.numpy(), padded, strict=True):
+    for cut, around in zip(got.numpy(), padded, strict=True):
         places = [
             (y, x, mirrored)
             for y in range(5)
             for x in range(5)
             for mirrored in (1, -1)
-            if np.array_equal(image, around[y : y + 8, x : x + 6][:, ::mirrored])
+            if np.array_equal(cut, around[y : y + 8, x : x + 6][:, ::mirrored])
         ]
         assert len(places) == 1
         shifts.add(places[0])

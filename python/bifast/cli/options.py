@@ -119,7 +119,8 @@ def add_training(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        help="data folder: one folder of sounds a word, or an index.csv (default: BIFAST_DATA)",
+        help="data: a folder of sounds for each word, an index.csv, or images (docs/images.md) "
+        "(default: BIFAST_DATA)",
     )
     parser.add_argument("--out", metavar="DIR", help=out)
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""`bifast run`: recognise words in files, folders or standard input."""
+"""`bifast run`: recognise words, or images, in files, folders or standard input."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 import bifast
-from bifast import audio, inputs
+from bifast import audio, image, inputs
 from bifast.cli import options, sound_files
 from bifast.cli.progress import track
 from bifast.cli.table import format_table
@@ -25,10 +25,11 @@ examples:
   bifast run recordings/ --json > out.jsonl  every sound in a folder, one JSON line for each result
   bifast run meeting.flac --hop 0.1          longer than the window: scanned, with time stamps
   bifast run yes.wav --depth eighth --top 3  one of the 8 blocks; the three likeliest words
+  bifast run cat.png --model resnet20.bifast  images, for a model that takes images
   arecord -d 1 -r 16000 -f S16_LE -t raw | bifast run - --raw-rate 16000
 
 WAV (PCM, float) at the model's rate works as it is. Other formats and rates need the extra `audio`:
-pip install 'bifast[audio]'. Channels are averaged. In a folder, files that are no sound by their
+pip install 'bifast[audio]'. Channels are averaged. Images need the extra `images` and the model's size. In a folder, files that are no sound by their
 suffix are skipped and counted.
 
 In the table, neighbouring windows of a scan with the same word are joined and the highest probability is
@@ -50,9 +51,14 @@ class Found:
 
 def register(commands: options.Subparsers) -> None:
     """Add the command to the parser."""
-    parser = options.add_command(commands, "run", "recognise words in sound files", _EPILOG)
+    parser = options.add_command(
+        commands, "run", "recognise words in sound files, or images", _EPILOG
+    )
     parser.add_argument(
-        "inputs", nargs="+", metavar="FILE|DIR|-", help="sound files, folders, or - for stdin"
+        "inputs",
+        nargs="+",
+        metavar="FILE|DIR|-",
+        help="sound or image files, folders, or - for stdin",
     )
     options.add_model(parser)
     options.add_depth(parser)
@@ -84,21 +90,20 @@ def run(args: argparse.Namespace) -> int:
     """Recognise every input; print JSON lines at once or a table at the end."""
     model = bifast.Model.load(args.model, isa=args.isa)
     inputs.depth_index(args.depth, model.depths)  # before any file is read
-    if model.sample_rate == 0:
-        raise ValueError(
-            f"expected a model that takes audio, got {args.model!r}: it has no front-end and takes "
-            f"arrays of shape {list(model.input_shape)}; use bifast.Model.run from Python"
-        )
+    if args.raw_rate and model.sample_rate == 0:
+        raise ValueError(f"--raw-rate: {args.model} has no front-end and takes images, no sound")
     if args.raw_rate and "-" not in args.inputs:
         raise ValueError("--raw-rate: expected the input - (stdin), got only files")
-    files, skipped = sound_files.find(args.inputs)
+    files, skipped = sound_files.find(
+        args.inputs, audio.SUFFIXES if model.sample_rate else image.SUFFIXES
+    )
     rows: list[tuple[str, ...]] = []
     failed = 0
     try:
         for name in track(files, "recognising", quiet=args.json and sys.stdout.isatty()):
             lines: list[str] = []
             try:
-                samples = _read(name, model.sample_rate, args.raw_rate)
+                samples = _read(name, model, args.raw_rate)
                 if args.json:
                     lines = [_json_line(f, args) for f in _recognise(model, name, samples, args)]
                 else:
@@ -111,23 +116,32 @@ def run(args: argparse.Namespace) -> int:
     finally:  # also when interrupted: what is done is shown
         if rows:
             print(format_table(("file", "time", "word", "probability", "depth"), rows, "lllrl"))
-    _report(len(files), failed, skipped)
+    _report(len(files), failed, skipped, "sound" if model.sample_rate else "image")
     return 1 if failed or not files else 0
 
 
-def _read(name: str, rate: int, raw_rate: int | None) -> NDArray[np.float32]:
-    """Read a file or stdin as mono at the model's rate."""
+def _read(name: str, model: bifast.Model, raw_rate: int | None) -> NDArray[Any]:
+    """Read a file or stdin as mono at the model's rate, or as an image of its size."""
+    rate = model.sample_rate
+    if rate == 0:
+        file = io.BytesIO(sys.stdin.buffer.read()) if name == "-" else name
+        return image.load(file, model.input_shape).astype(model.input_dtype)
     if name != "-":
         return audio.load(name, rate)
     data = sys.stdin.buffer.read()
     return audio.from_pcm(data, raw_rate, rate) if raw_rate else audio.load(io.BytesIO(data), rate)
 
 
+def _is_long(model: bifast.Model, samples: NDArray[Any]) -> bool:
+    """Whether it is sound that does not fit into the window."""
+    return model.sample_rate > 0 and samples.size > model.window
+
+
 def _recognise(
-    model: bifast.Model, name: str, samples: NDArray[np.float32], args: argparse.Namespace
+    model: bifast.Model, name: str, samples: NDArray[Any], args: argparse.Namespace
 ) -> Iterator[Found]:
-    """Classify a clip, or scan what is longer than the window."""
-    if samples.size <= model.window:
+    """Classify a clip or an image, or scan what is longer than the window."""
+    if not _is_long(model, samples):
         yield Found(name, model.classify(samples, depth=args.depth))
         return
     scan = model.scan(samples, hop=args.hop, depth=args.depth)
@@ -136,11 +150,11 @@ def _recognise(
 
 
 def _table_rows(
-    model: bifast.Model, name: str, samples: NDArray[np.float32], args: argparse.Namespace
+    model: bifast.Model, name: str, samples: NDArray[Any], args: argparse.Namespace
 ) -> list[tuple[str, ...]]:
     """Return the table's rows of one file: its words, or the segments of its scan."""
     rows: list[tuple[str, ...]] = []
-    if samples.size > model.window and args.top == 1:
+    if _is_long(model, samples) and args.top == 1:
         for s in model.scan(samples, hop=args.hop, depth=args.depth).segments():
             time = f"{s.start:.2f}-{s.end:.2f}"
             rows.append((name, time, s.label, f"{s.probability:.3f}", args.depth))
@@ -164,12 +178,12 @@ def _json_line(found: Found, args: argparse.Namespace) -> str:
     return json.dumps(line)
 
 
-def _report(n_files: int, failed: int, skipped: list[str]) -> None:
+def _report(n_files: int, failed: int, skipped: list[str], kind: str) -> None:
     """Say on stderr what was left out."""
     with suppress(BrokenPipeError):
         if skipped:
-            print(sound_files.tell_skipped("run", skipped), file=sys.stderr)
+            print(sound_files.tell_skipped("run", skipped, kind), file=sys.stderr)
         if failed:
             print(f"bifast run: {failed} of {n_files} inputs failed", file=sys.stderr)
         if not n_files:
-            print("bifast run: expected sound files, found none", file=sys.stderr)
+            print(f"bifast run: expected {kind} files, found none", file=sys.stderr)

@@ -1,14 +1,17 @@
-"""Which files a command line names: files as they are, folders searched for sounds."""
+"""Which files a command line names: files as they are, folders searched for sounds or images."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from pathlib import Path
 
 from bifast import audio
 
 
-def find(names: list[str]) -> tuple[list[str], list[str]]:
+def find(
+    names: list[str], suffixes: Container[str] = audio.SUFFIXES
+) -> tuple[list[str], list[str]]:
     """Return the files to read, folders searched in order of names, and the files skipped there."""
     files: list[str] = []
     skipped: list[str] = []
@@ -23,15 +26,15 @@ def find(names: list[str]) -> tuple[list[str], list[str]]:
                 path = Path(folder) / member
                 # A pipe or a device would block; a broken link is read, and named as failed.
                 special = path.exists() and not path.is_file()
-                known = suffix in audio.SUFFIXES and not member.startswith(".") and not special
+                known = suffix in suffixes and not member.startswith(".") and not special
                 (files if known else skipped).append(str(path))
     return files, skipped
 
 
-def tell_skipped(command: str, skipped: list[str]) -> str:
+def tell_skipped(command: str, skipped: list[str], kind: str = "sound") -> str:
     """Return a line that says what was left out."""
     names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-    return f"bifast {command}: skipped {len(skipped)} that are no sound: {names}"
+    return f"bifast {command}: skipped {len(skipped)} that are no {kind}: {names}"
 
 
 def describe(name: str, error: Exception) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import struct
 import tarfile
 import zlib
 from collections import Counter
@@ -20,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bifast.errors import UnsupportedError
+from bifast import image
 from bifast.train.data.cache import Arrays, cached
 from bifast.train.data.features import Split, Track
 from bifast.train.data.python_batches import read_batch
@@ -84,23 +83,6 @@ class ImageFolder:
         return sorted(p for p in self.path.rglob("*") if p.is_file())
 
 
-def decode(data: bytes, side: int) -> Image:
-    """Decode an image file to [side, side, 3] uint8; `OSError` or `ValueError` says why it can not be used."""
-    try:
-        from PIL import Image as pillow
-    except ImportError:
-        raise UnsupportedError(
-            "decoding images needs Pillow: install it with pip install 'bifast[images]'"
-        ) from None
-    try:
-        with pillow.open(io.BytesIO(data)) as image:
-            if image.size != (side, side):
-                raise ValueError(f"expected {side} x {side} pixels, got {image.size}")
-            return np.asarray(image.convert("RGB"))
-    except (SyntaxError, struct.error, pillow.DecompressionBombError) as error:
-        raise ValueError(f"no image: {error}") from None
-
-
 def load_images(folder: ImageFolder, split: str, cache: Path, track: Track) -> Split:
     """Return the images of a split, from the cache if they are there.
 
@@ -160,26 +142,29 @@ class _Reader:
 
     def file(self, name: str, read: Read) -> None:
         """Take a file if it belongs to the split."""
-        image, batch = _IMAGE.search(name), _BATCH.search(name)
-        match = image or batch
+        single, batch = _IMAGE.search(name), _BATCH.search(name)
+        match = single or batch
         if match is None or (match[1] == "test") != (self.split == "testing"):
             return
         try:
-            if image:
-                label = self._label(image[2])
+            if single:
+                label = self._label(single[2])
                 if self._wants(label):
-                    self._add(name, label, decode(read(), self.task.side))
+                    self._add(name, label, self._decode(read()))
             else:
                 self._batch(name, *read_batch(read(), self.task.side))
         except (OSError, ValueError) as error:
             self.broken.append(f"{name}: {error}")
 
+    def _decode(self, data: bytes) -> Image:
+        return image.load(io.BytesIO(data), (self.task.side, self.task.side, 3))
+
     def _batch(self, name: str, images: Image, labels: list[int]) -> None:
         if wrong := [label for label in labels if not 0 <= label < len(self.task.labels)]:
             raise ValueError(f"class {wrong[0]} is none of {len(self.task.labels)}")
-        for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        for number, (pixels, label) in enumerate(zip(images, labels, strict=True)):
             if self._wants(label):
-                self._add(f"{name}[{number}]", label, image)
+                self._add(f"{name}[{number}]", label, pixels)
 
     def _label(self, kind: str) -> int:
         if kind not in self.task.labels:
@@ -192,8 +177,8 @@ class _Reader:
         held_out = self._seen[label] % HELD_OUT == 0
         return self.split == "testing" or held_out == (self.split == "validation")
 
-    def _add(self, name: str, label: int, image: Image) -> None:
-        self.images.append(image)
+    def _add(self, name: str, label: int, pixels: Image) -> None:
+        self.images.append(pixels)
         self.labels.append(label)
         self.names.append(name)
 
