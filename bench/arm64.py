@@ -15,7 +15,7 @@ import os
 import re
 import subprocess
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ from test_product import SHAPES, case, model_of
 
 import bifast
 from bifast import one_layer
-from bifast.float_twin import float_twin
+from bifast.float_twin import FloatTwin, float_twin
+from bifast.format import Op
 from bifast.onnx_graph import to_onnx
 
 TIMES = 8
@@ -84,6 +85,31 @@ def prepare_layers(folder: Path, name: str) -> list[dict[str, Any]]:
             features = random.normal(size=(1, *shape)).astype(np.float32)
             np.save(path.with_suffix(".npy"), features)
             rows.append({"row": f"{title} @{times}", "kind": "layer", "file": path.name})
+    return rows
+
+
+def prepare_float_layers(folder: Path, name: str) -> list[dict[str, Any]]:
+    """Write the float twin of each kind of layer for onnxruntime, and what a graph costs without it.
+
+    A layer's residual is left out, so that one input is enough: a little less work for onnxruntime.
+    """
+    file = conftest.shipped_file(name)
+    twin = float_twin(file)
+    rows = []
+    for number, layer in enumerate(one_layer.distinct_layers(file)):
+        place = next(i for i, op in enumerate(file.ops) if op is layer.op)
+        given, made = (replace(b, type="f32") for b in (layer.input, layer.output))
+        op = replace(
+            twin.ops[place], depth_mask=1, input=0, residual=None, out_f32=1, out_bits=None
+        )
+        copy = Op("copy", "elementwise", 1, 0, out_f32=1)
+        for kind, buffers, one in (("with", [given, made], op), ("without", [given, given], copy)):
+            path = folder / f"float{number}-{kind}.onnx"
+            path.write_bytes(to_onnx(FloatTwin(buffers, twin.tensors, [one]), 0, batch=1))
+            np.save(path.with_suffix(".npy"), np.ones(given.shape, np.float32))
+            classes = int(np.prod(buffers[1].shape))
+            rows.append({"row": f"{layer.op.name}: {layer.title} {kind}", "kind": "float layer",
+                         "file": path.name, "classes": classes})  # fmt: skip
     return rows
 
 
@@ -145,6 +171,12 @@ def layers_of(counts: dict[str, int]) -> dict[str, int]:
     return {t: (counts[f"{t} @{1 + TIMES}"] - counts[f"{t} @1"]) // TIMES for t in titles}
 
 
+def float_layers_of(counts: dict[str, int]) -> dict[str, int]:
+    """Return instructions of one layer from those of graphs with it and without."""
+    titles = [row.removesuffix(" with") for row in counts if row.endswith(" with")]
+    return {t: counts[f"{t} with"] - counts[f"{t} without"] for t in titles}
+
+
 def main() -> None:
     """Count and write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -152,13 +184,15 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/measured/arm64.json"))
     args = parser.parse_args()
     build = args.build.resolve()
-    models, layers = {}, {}
+    models = {}
     for name in bifast.models():
         with tempfile.TemporaryDirectory() as folder:
             models[name] = count(prepare(Path(folder), name), Path(folder), build)
     with tempfile.TemporaryDirectory() as folder:
         rows = prepare_layers(Path(folder), bifast.DEFAULT_MODEL)
         layers = layers_of(count(rows, Path(folder), build))
+        rows = prepare_float_layers(Path(folder), bifast.DEFAULT_MODEL)
+        float_layers = float_layers_of(count(rows, Path(folder), build))
     wheels = build.glob("peers/onnxruntime-*.dist-info")
     result = {
         "commit": output_line("git", "describe", "--always", "--dirty"),
@@ -167,6 +201,7 @@ def main() -> None:
         "onnxruntime": next(wheels).name.split("-")[1].removesuffix(".dist"),
         "instructions": models,
         "layers": layers,
+        "onnxruntime FP32 layers": float_layers,
         "mca": {
             "program": output_line(mca.program() or "llvm-mca", "--version"),
             "blocks": cycles_of_products(build),

@@ -32,6 +32,12 @@ def call_of(work: dict[str, Any], folder: Path) -> Callable[[], Any]:
         layers = _core.Model(file.read_bytes())
         given = np.load(file.with_suffix(".npy"))
         return lambda: layers.run_features(given, 0, 1)
+    if work["kind"] == "float layer":
+        from peers import OnnxNet
+
+        layer = OnnxNet(file.read_bytes(), work["classes"])
+        given = np.load(file.with_suffix(".npy"))
+        return lambda: layer(given)
     features, clip = (np.load(folder / f"{name}.npy") for name in ("features", "clip"))
     match work["kind"]:
         case "net":

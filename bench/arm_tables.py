@@ -55,11 +55,13 @@ def blocks_of(name: str, counts: dict[str, int], deep: str, shallow: str) -> lis
 
 
 def layers(arm: dict[str, Any]) -> str:
-    """Instructions of each kind of layer."""
-    return table(
-        ["layer", "instructions"],
-        [[title, f"{count:,}"] for title, count in arm.get("layers", {}).items()],
-    )
+    """Instructions of each kind of layer, and of its float twin's."""
+    exact = arm.get("onnxruntime FP32 layers", {})
+    body = []
+    for title, count in arm.get("layers", {}).items():
+        peer = f"{exact[title]:,} ({exact[title] / count:.1f})" if title in exact else ""
+        body.append([title, f"{count:,}", peer])
+    return table(["layer", "bifast", "onnxruntime FP32 (times)"], body)
 
 
 def blocks(arm: dict[str, Any]) -> str:
