@@ -24,7 +24,7 @@ import conftest
 import mca
 import numpy as np
 from arm64_guest import FEW, MANY
-from machine import output_line
+from machine import commit, output_line
 from quantise import folded_and_int8
 from test_clip import clip_of, features_of
 from test_product import SHAPES, case, model_of
@@ -195,7 +195,7 @@ def main() -> None:
         float_layers = float_layers_of(count(rows, Path(folder), build))
     wheels = build.glob("peers/onnxruntime-*.dist-info")
     result = {
-        "commit": output_line("git", "describe", "--always", "--dirty"),
+        "commit": commit(),
         "compiler": output_line("aarch64-linux-gnu-g++", "--version"),
         "qemu": output_line("qemu-aarch64", "--version"),
         "onnxruntime": next(wheels).name.split("-")[1].removesuffix(".dist"),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bifast import _core
 
+MEASURED = ("CMakeLists.txt", "csrc", "python", "bench")
 PACKAGES = ("numpy", "onnxruntime", "ai-edge-litert", "torch", "librosa", "bnn-lab")
 
 
@@ -28,6 +29,13 @@ def output_line(*command: str) -> str:
     return result.stdout.splitlines()[0] if result.stdout else "unknown"
 
 
+def commit() -> str:
+    """Name the commit, "-dirty" behind it if what is measured differs from it: figures in docs/ may."""
+    name = output_line("git", "rev-parse", "--short", "HEAD")
+    changed = output_line("git", "status", "--porcelain", "--untracked-files=no", *MEASURED)
+    return name if changed == "unknown" else f"{name}-dirty"  # unknown: it prints nothing
+
+
 def cpu_name() -> str:
     """Name the CPU as the system does, with family and model, which tell apart what shares a name."""
     file = Path("/proc/cpuinfo")
@@ -43,7 +51,7 @@ def machine_lines() -> list[str]:
     return [
         f"- CPU: {cpu_name()}; instruction sets {', '.join(_core.isas())}.",
         f"- Compiler: {output_line(os.environ.get('CXX', 'c++'), '--version')}.",
-        f"- bifast {_core.version}, commit {output_line('git', 'describe', '--always', '--dirty')}.",
+        f"- bifast {_core.version}, commit {commit()}.",
         f"- Python {platform.python_version()}; {', '.join(map(version, PACKAGES))}.",
     ]
 
