@@ -193,3 +193,11 @@ def test_eight_bit_ends_are_for_images() -> None:
         check_recipe(load_recipe("sc11", ["net.ends=int8"]))
     with pytest.raises(RecipeError, match=r"net.ends: expected full or int8"):
         check_recipe(load_recipe("cifar10", ["net.ends=int4"]))
+
+
+def test_archive_of_another_kind_is_explained_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "net.tar").write_bytes(b"\x89BIFAST\n" + bytes(2000))
+    with pytest.raises(
+        ValueError, match=r"^[^\n]*net.tar is no tar archive, or is cut short: [^\n]*$"
+    ):
+        load(tmp_path / "net.tar", "testing", tmp_path)

@@ -69,7 +69,8 @@ class ImageFolder:
                     if content is not None:
                         yield member.name, content.read
         except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise ValueError(f"{self.path} is no tar archive, or is cut short: {error}") from None
+            why = str(error).partition("\n")[0]
+            raise ValueError(f"{self.path} is no tar archive, or is cut short: {why}") from None
 
     def fingerprint(self) -> str:
         """Hash names, sizes and times: changes when a file does."""
@@ -201,9 +202,10 @@ def read_images(folder: ImageFolder, split: str, track: Track) -> Arrays:
         reader.file(name, read)
     folder.broken += reader.broken
     if not reader.images:
+        why = "".join(f"; {name}" for name in reader.broken[:3])
         raise ValueError(
             f"{folder.path} has no images of {folder.task.name} for {split}: expected train/CLASS/* and "
-            f"test/CLASS/*, or cifar-10-batches-py/data_batch_1 ...; {'; '.join(reader.broken[:3])}"
+            f"test/CLASS/*, or cifar-10-batches-py/data_batch_1 and so on{why}"
         )
     return {
         "images": np.stack(reader.images),

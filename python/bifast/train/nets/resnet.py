@@ -173,7 +173,7 @@ class ResNet20(ResNet):
     """ResNet-20 for small images (arXiv 1512.03385, section 4.2): 16, 32, 64 channels, 18 units.
 
     Convolution 3 x 3 in full precision, shortcut A. As IR-Net's net (arXiv 1909.10788), but with PReLU
-    in each unit where that has hardtanh after the sum, which its signs do not see.
+    before each sum where that clips the sum with hardtanh.
     """
 
     def __init__(self, spec: NetSpec, height: int, width: int, channels: int, classes: int) -> None:
