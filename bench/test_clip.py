@@ -34,7 +34,9 @@ RUNTIMES = {
 # Rounded to 8 bits, a net's logits stay this close to its own.
 INT8_CORRELATION = 0.95
 
-pytestmark = pytest.mark.parametrize(("name", "depth"), CASES, ids="-".join, scope="session")
+pytestmark = pytest.mark.parametrize(
+    ("name", "depth"), CASES, ids=map("-".join, CASES), scope="session"
+)
 
 
 @cache
