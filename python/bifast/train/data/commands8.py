@@ -7,6 +7,7 @@ import dataclasses
 from bifast.train.data.clip import Clip
 from bifast.train.data.folder import DataFolder
 from bifast.train.data.task import TASKS, Example, Task, cuts, hiss
+from bifast.train.data.vocabulary import VOCABULARY
 
 WORDS = ("yes", "no", "up", "down", "left", "right", "stop", "go")
 
@@ -28,10 +29,8 @@ NEVER_TRAINED = (
     "wow",
 )
 
-# Spoken by synthetic voices as unknown: near the commands in sound, or common. No homophones of
-# commands (know, write), none of the words above.
-
-OTHER_WORDS = """
+# Near the commands in sound, or common. No homophones of commands (know, write), none of the words above.
+_NEAR_WORDS = """
 yet yell yesterday guess less mess dress us yeah
 now nose note none not know-how narrow snow low so toe row
 cup app pup but bup hub hop ape oh
@@ -47,6 +46,13 @@ one two three four five six seven eight nine zero ten eleven twelve
 cat bed happy computer alexa jarvis hey okay well and the that this what
 people about because between question answer running simple seventy weather
 """.split()  # noqa: SIM905 (a hundred and fifty lines otherwise)
+
+# Spoken by synthetic voices as unknown.
+OTHER_WORDS = _NEAR_WORDS + [
+    word
+    for word in VOCABULARY
+    if word not in _NEAR_WORDS and not {*WORDS, *NEVER_TRAINED} & set(word.split("-"))
+]
 
 
 class Commands8(Task):
