@@ -6,6 +6,7 @@ from bifast.train.nets import bcresnet as bcresnet
 from bifast.train.nets import bifsmn as bifsmn
 from bifast.train.nets import dscnn as dscnn
 from bifast.train.nets import fsmn as fsmn
+from bifast.train.nets import kws as kws
 from bifast.train.nets import resnet as resnet
 from bifast.train.nets import vgg as vgg
 from bifast.train.nets.base import DEPTH_NAMES as DEPTH_NAMES

@@ -79,6 +79,27 @@ def _lower_average_pool(layer: AveragePool, source: Buffer) -> Lowered:
     return Lowered("average_pool", None, (0, 0), (0, 0), dilation=(0, 0))
 
 
+class Halve(Stage):
+    """The mean of each 2 x 2 positions, added in the engine's order.
+
+    Parameters
+    ----------
+    channels
+        C.
+    """
+
+    def forward(self, x: Tensor, depth: int = 0) -> Tensor:
+        """[B, H, W, C] -> [B, H / 2, W / 2, C]; H and W are even."""
+        above, below = x[:, ::2], x[:, 1::2]
+        total = above[:, :, ::2] + above[:, :, 1::2] + below[:, :, ::2] + below[:, :, 1::2]
+        return total * 0.25
+
+
+@exports(Halve)
+def _lower_halve(layer: Halve, source: Buffer) -> Lowered:
+    return Lowered("average_pool", None, (2, 2), (2, 2))
+
+
 class Subsample(Stage):
     """Every n-th position, new channels zero on both sides: shortcut A (He et al., arXiv 1512.03385).
 
