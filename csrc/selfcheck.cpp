@@ -25,198 +25,219 @@ using selfcheck::Random;
 using selfcheck::retile;
 using selfcheck::text;
 
+using selfcheck::compare;
+using selfcheck::Ending;
+
+// A binary product of `planes` planes; the same numbers for every instruction set, whose rows may
+// be of another depth.
 struct Product {
-  size_t rows, cols, depth_bytes;
+  size_t rows, cols, depth_bytes, planes;
+  std::vector<uint8_t> a, w;  // [planes][rows][stride], [cols][depth_bytes]
+  size_t stride;
+
+  static Product random(Random& random, size_t rows, size_t cols, size_t depth_bytes,
+                        size_t planes) {
+    const size_t stride = depth_bytes + (rows % 2) * 24;
+    return {rows,
+            cols,
+            depth_bytes,
+            planes,
+            random.integers<uint8_t>(planes * rows * stride),
+            random.integers<uint8_t>(cols * depth_bytes),
+            stride};
+  }
+
+  std::string shape() const {
+    return text("rows", rows) + " " + text("cols", cols) + " " + text("depth_bytes", depth_bytes) +
+           " " + text("planes", planes);
+  }
+
+  // n rows to rows of `to_bytes`, zeros behind.
+  static std::vector<uint8_t> repad(const std::vector<uint8_t>& from, size_t n, size_t from_stride,
+                                    size_t from_bytes, size_t to_bytes) {
+    std::vector<uint8_t> to(n * to_bytes);
+    for (size_t r = 0; r < n; ++r) {
+      std::memcpy(to.data() + r * to_bytes, from.data() + r * from_stride, from_bytes);
+    }
+    return to;
+  }
+
+  template <typename Run>
+  void run(const Kernels& kernels, const Run& with) const {
+    const size_t depth = round_up(depth_bytes, kernels.tile_bytes);
+    const size_t padded_cols = round_up(cols, kernels.tile_cols);
+    auto rows_of_w = repad(w, cols, depth_bytes, depth_bytes, depth);
+    rows_of_w.resize(padded_cols * depth);
+    const auto panel = retile(rows_of_w, padded_cols, depth, kernels);
+    const bool as_it_is = depth == depth_bytes;
+    const auto copy = repad(a, as_it_is ? 0 : planes * rows, stride, depth_bytes, depth);
+    const size_t step = as_it_is ? stride : depth;
+    const BinaryProduct product{as_it_is ? a.data() : copy.data(), step,
+                                planes == 2 ? rows * step : 0, panel.data(), depth};
+    with(product);
+  }
 };
 
-// n rows of depth_bytes, `stride` apart, to rows of another depth, zeros behind.
-std::vector<uint8_t> repad(const std::vector<uint8_t>& rows, size_t n, size_t stride,
-                           size_t depth_bytes, size_t padded_bytes) {
-  std::vector<uint8_t> padded(n * padded_bytes);
-  for (size_t r = 0; r < n; ++r) {
-    std::memcpy(padded.data() + r * padded_bytes, rows.data() + r * stride, depth_bytes);
-  }
-  return padded;
+void check_thresholds(const Place& place, const Kernels& scalar, const Product& product,
+                      Ending& ending) {
+  ending.set_depth(8 * product.depth_bytes);
+  const ThresholdStage stage = ending.thresholds();
+  compare(place, scalar, product.shape(), ending, false, [&](const Kernels& k, const Results& to) {
+    product.run(k, [&](const BinaryProduct& p) { k.binary_thresholds(&p, &stage, &to); });
+  });
 }
 
-void check_product(const Place& place, const Kernels& scalar, const Product& s,
-                   const std::vector<uint8_t>& a, const std::vector<uint8_t>& w) {
-  const size_t a_stride = s.rows == 0 ? 0 : a.size() / s.rows;
-  const size_t p_stride = s.cols + kColumnBlock;
-  std::vector<uint16_t> expected(s.rows * p_stride + kGuard, 0xABCD), got(expected);
-  const size_t depth = round_up(s.depth_bytes, scalar.tile_bytes);
-  const auto scalar_a = repad(a, s.rows, a_stride, s.depth_bytes, depth);
-  const auto scalar_w = repad(w, s.cols, s.depth_bytes, s.depth_bytes, depth);
-  scalar.binary_matmul(scalar_a.data(), depth, retile(scalar_w, s.cols, depth, scalar).data(),
-                       expected.data(), p_stride, s.rows, s.cols, depth);
-  place.kernels.binary_matmul(a.data(), a_stride,
-                              retile(w, s.cols, s.depth_bytes, place.kernels).data(), got.data(),
-                              p_stride, s.rows, s.cols, s.depth_bytes);
-  expect_same(
-      place,
-      text("rows", s.rows) + " " + text("cols", s.cols) + " " + text("depth_bytes", s.depth_bytes),
-      expected, got);
+void check_floats(const Place& place, const Kernels& scalar, const Product& product,
+                  const Ending& ending) {
+  const FloatStage stage = ending.floats();
+  compare(place, scalar, product.shape(), ending, true, [&](const Kernels& k, const Results& to) {
+    product.run(k, [&](const BinaryProduct& p) { k.binary_floats(&p, &stage, &to); });
+  });
 }
 
-void check_binary_matmul(const Place& place, const Kernels& scalar) {
+// Calls check(product, ending) on many shapes.
+template <typename Check>
+void for_products(const Place& place, size_t planes, const Check& check) {
   Random random;
+  unsigned steps = 0;
   for (const size_t blocks : {1, 2, 3, 9, 15, 16, 25, 31, 32, 63}) {
     for (const size_t unit : {size_t{1}, 16 / place.kernels.tile_bytes}) {
       const size_t depth = blocks * unit * place.kernels.tile_bytes;
-      for (const size_t tiles : {1, 2, 3, 8}) {
-        const size_t cols = tiles * place.kernels.tile_cols;
-        for (size_t rows = 0; rows < 10; ++rows) {
-          if (cols > 64 && depth > 256 && rows != 5) continue;
-          const size_t stride = depth + (rows % 2) * 24;
-          const auto a = random.integers<uint8_t>(rows * stride),
-                     w = random.integers<uint8_t>(cols * depth);
-          check_product(place, scalar, {rows, cols, depth}, a, w);
+      for (const size_t cols : {1, 16, 30, 32, 48, 64, 72, 130, 256}) {
+        for (size_t rows = 0; rows < 8; ++rows) {
+          if (cols > 64 && (depth > 256 || rows < 2) && rows != 5) continue;
+          Ending ending(random, rows, cols, steps = (steps + 37) % Ending::kSteps);
+          check(Product::random(random, rows, cols, depth, planes), ending);
         }
       }
     }
   }
   // Every bit differs: the widest count of each depth, up to kMaxDepthBits.
   for (const size_t depth : {16, 32, 48, 64, 240, 256, 496, 512, 4096, 8176, 8192}) {
-    std::vector<uint8_t> a(5 * depth, 0xFF), w(64 * depth, 0);
+    Product product{5,
+                    64,
+                    depth,
+                    1,
+                    std::vector<uint8_t>(5 * depth, 0xFF),
+                    std::vector<uint8_t>(64 * depth, 0),
+                    depth};
     if (8 * depth > kMaxDepthBits) {
-      for (size_t r = 0; r < 5; ++r) a[(r + 1) * depth - 1] = 0x7F;
+      for (size_t r = 0; r < 5; ++r) product.a[(r + 1) * depth - 1] = 0x7F;
     }
-    check_product(place, scalar, {5, 64, depth}, a, w);
+    Ending ending(random, 5, 64, 48);
+    check(product, ending);
   }
 }
 
-void check_threshold_row(const Place& place, const Kernels& scalar) {
-  Random random;
-  for (const size_t row_bytes : {1, 2, 4, 7, 8, 9, 16, 24, 48}) {
-    const size_t padded = (8 * row_bytes + kColumnBlock - 1) / kColumnBlock * kColumnBlock;
-    for (const unsigned shift : {0u, 8u, 14u}) {  // small ranges make p == limit frequent
-      auto p = random.integers<uint16_t>(padded), limit = random.integers<uint16_t>(padded);
-      const auto flip = random.integers<uint8_t>(padded / 8);
-      for (uint16_t& value : p) value = static_cast<uint16_t>(value >> shift);
-      for (uint16_t& value : limit) value = static_cast<uint16_t>(value >> shift);
-      p[0] = limit[0] = 65535;
-      std::vector<uint8_t> expected(row_bytes + kGuard, 0xAB), got(expected);
-      scalar.threshold_row(p.data(), limit.data(), flip.data(), expected.data(), row_bytes);
-      place.kernels.threshold_row(p.data(), limit.data(), flip.data(), got.data(), row_bytes);
-      expect_same(place, text("row_bytes", row_bytes), expected, got);
-    }
-  }
+void check_binary_thresholds(const Place& place, const Kernels& scalar) {
+  for_products(place, 1, [&](const Product& product, Ending& ending) {
+    check_thresholds(place, scalar, product, ending);
+  });
 }
 
-void check_sign_row(const Place& place, const Kernels& scalar) {
-  Random random;
-  for (size_t n = 1; n <= 300; ++n) {
-    const auto x = random.reals(n);
-    for (const size_t row_bytes : {(n + 7) / 8, (n + 63) / 64 * 8, (n + 7) / 8 + 19}) {
-      std::vector<uint8_t> expected(row_bytes + kGuard, 0xAB), got(expected);
-      scalar.sign_row(x.data(), n, expected.data(), row_bytes);
-      place.kernels.sign_row(x.data(), n, got.data(), row_bytes);
-      expect_same(place, text("n", n) + " " + text("row_bytes", row_bytes), expected, got);
-    }
+void check_binary_floats(const Place& place, const Kernels& scalar) {
+  for (const size_t planes : {1, 2}) {
+    for_products(place, planes, [&](const Product& product, const Ending& ending) {
+      check_floats(place, scalar, product, ending);
+    });
   }
 }
 
 void check_memory_row(const Place& place, const Kernels& scalar) {
   Random random;
   for (const size_t n_bytes : {8, 16, 24, 32, 40, 128}) {
-    for (const size_t n_taps : {1, 2, 3, 4, 5, 7, 8, 15, 16, 20, 27, 28, 29, 31, 57, 300}) {
-      auto x = random.integers<uint8_t>(n_taps * n_bytes);
-      const auto w = random.integers<uint8_t>(n_taps * n_bytes);
+    for (const size_t n_taps : {0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 20, 27, 28, 29, 31, 57, 300}) {
+      const size_t step = n_bytes + n_taps % 3 * 8;
+      auto x = random.integers<uint8_t>((n_taps + 1) * step);
+      const auto w = random.integers<uint8_t>((n_taps + 1) * n_bytes);
       // The first byte differs in every tap.
-      for (size_t tap = 0; tap < n_taps; ++tap)
-        x[tap * n_bytes] = static_cast<uint8_t>(~w[tap * n_bytes]);
-      std::vector<const uint8_t*> x_taps, w_taps;
       for (size_t tap = 0; tap < n_taps; ++tap) {
-        x_taps.push_back(&x[tap * n_bytes]);
-        w_taps.push_back(&w[tap * n_bytes]);
+        x[tap * step] = static_cast<uint8_t>(~w[tap * n_bytes]);
       }
       std::vector<uint16_t> expected(8 * n_bytes + kGuard, 0xABCD), got(expected);
-      scalar.memory_row(x_taps.data(), w_taps.data(), n_taps, expected.data(), n_bytes);
-      place.kernels.memory_row(x_taps.data(), w_taps.data(), n_taps, got.data(), n_bytes);
+      scalar.memory_row(x.data(), step, w.data(), n_taps, expected.data(), n_bytes);
+      place.kernels.memory_row(x.data(), step, w.data(), n_taps, got.data(), n_bytes);
       expect_same(place, text("n_bytes", n_bytes) + " " + text("n_taps", n_taps), expected, got);
     }
   }
 }
 
-// What the bits of `steps` ask for: 1 scale and shift, 2 slope, 4 residual, 8 in place.
-struct AffineCase {
-  AffineCase(Random& random, size_t n, unsigned steps)
-      : scale(random.reals(n)),
-        shift(random.reals(n)),
-        slope(random.reals(n)),
-        residual(random.reals(n)) {
-    if (steps & 1) affine = {scale.data(), shift.data(), nullptr};
-    if (steps & 2) affine.slope = slope.data();
-    has_residual = (steps & 4) != 0;
-    in_place = (steps & 8) != 0;
-  }
-  // The result's start values: in place they are the residual.
-  std::vector<float> output() const {
-    std::vector<float> y(residual);
-    y.resize(y.size() + kGuard, 123.0f);
-    return y;
-  }
-  const float* residual_of(const std::vector<float>& y) const {
-    return !has_residual ? nullptr : in_place ? y.data() : residual.data();
-  }
-
-  std::vector<float> scale, shift, slope, residual;
-  Affine affine = {nullptr, nullptr, nullptr};
-  bool has_residual, in_place;
-};
-
-void check_affine_counts(const Place& place, const Kernels& scalar) {
+// Calls check(rows, channels, ending, stride) on many shapes.
+template <typename Check>
+void for_rows(const Check& check) {
   Random random;
-  for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
-    for (unsigned steps = 0; steps < 16; ++steps) {
-      const AffineCase c(random, n, steps);
-      const auto p = random.integers<uint16_t>(n);
-      auto base = random.integers<int32_t>(n);
-      for (int32_t& value : base) value = (value & 0xFFFF);
-      auto expected = c.output(), got = c.output();
-      scalar.affine_counts(p.data(), base.data(), &c.affine, c.residual_of(expected),
-                           expected.data(), n);
-      place.kernels.affine_counts(p.data(), base.data(), &c.affine, c.residual_of(got), got.data(),
-                                  n);
-      expect_same(place, text("n", n) + " " + text("steps", steps), expected, got);
+  for (size_t channels = 1; channels <= 300; channels += channels < 70 ? 1 : 23) {
+    for (unsigned steps = 0; steps < Ending::kSteps; steps += channels < 20 ? 1 : 5) {
+      const size_t rows = 1 + steps % 3;
+      Ending ending(random, rows, channels, steps);
+      check(random, text("channels", channels) + " " + text("steps", steps), rows, channels,
+            ending);
     }
   }
 }
 
-void check_affine_floats(const Place& place, const Kernels& scalar) {
-  Random random;
-  for (size_t n = 1; n <= 300; n += n < 70 ? 1 : 23) {
-    for (unsigned steps = 0; steps < 16; ++steps) {
-      const AffineCase c(random, n, steps);
-      const auto values = random.reals(n);
-      // Without a residual, bit 8 runs in place instead.
-      const bool in_place = c.in_place && !c.has_residual;
-      auto expected = c.output(), got = c.output();
-      const auto input = [&](std::vector<float>& y) { return in_place ? y.data() : values.data(); };
-      scalar.affine_floats(input(expected), &c.affine, c.residual_of(expected), expected.data(), n);
-      place.kernels.affine_floats(input(got), &c.affine, c.residual_of(got), got.data(), n);
-      expect_same(place, text("n", n) + " " + text("steps", steps), expected, got);
+void check_count_thresholds(const Place& place, const Kernels& scalar) {
+  for_rows([&](Random& random, const std::string& shape, size_t rows, size_t channels,
+               Ending& ending) {
+    const size_t stride = round_up(channels, kColumnBlock);
+    auto p = random.integers<uint16_t>(rows * stride);
+    if (channels % 2 == 0) {  // small ranges make p == limit frequent
+      ending.set_depth(5);
+      for (uint16_t& value : p) value %= 6;
     }
-  }
+    p[0] = 65535;
+    const CountRows from{p.data(), nullptr, stride};
+    const ThresholdStage stage = ending.thresholds();
+    compare(place, scalar, shape, ending, false,
+            [&](const Kernels& k, const Results& to) { k.count_thresholds(&from, &stage, &to); });
+  });
 }
 
-void check_float_matmul(const Place& place, const Kernels& scalar) {
+void check_count_floats(const Place& place, const Kernels& scalar) {
+  for_rows([&](Random& random, const std::string& shape, size_t rows, size_t channels,
+               const Ending& ending) {
+    const size_t stride = round_up(channels, kColumnBlock) + 64;
+    const auto p = random.integers<uint16_t>(2 * rows * stride);
+    const bool two = channels % 3 == 0;
+    const CountRows from{p.data(), two ? p.data() + rows * stride : nullptr, stride};
+    const FloatStage stage = ending.floats();
+    compare(place, scalar, shape, ending, true,
+            [&](const Kernels& k, const Results& to) { k.count_floats(&from, &stage, &to); });
+  });
+}
+
+void check_float_rows(const Place& place, const Kernels& scalar) {
+  for_rows([&](Random& random, const std::string& shape, size_t rows, size_t channels,
+               const Ending& ending) {
+    const auto v = random.reals(rows * (channels + 3));
+    const FloatStage stage = ending.floats();
+    compare(place, scalar, shape, ending, true, [&](const Kernels& k, const Results& to) {
+      // Without a residual, also in place.
+      const bool in_place = to.y != nullptr && to.residual_stride == 0;
+      const FloatRows from{in_place ? to.y : v.data(), in_place ? channels : channels + 3};
+      k.float_rows(&from, &stage, &to);
+    });
+  });
+}
+
+void check_float_product(const Place& place, const Kernels& scalar) {
   Random random;
+  unsigned steps = 0;
   for (const size_t depth : {1, 2, 3, 4, 5, 6, 7, 8, 25, 64, 130}) {
     std::vector<uint32_t> offset(depth);
     for (uint32_t& k : offset) k = static_cast<uint32_t>(random.word() % (2 * depth));
-    for (const size_t cols : {16, 32, 48, 128}) {
+    for (const size_t channels : {1, 10, 16, 32, 47, 128}) {
       for (size_t rows = 0; rows < 10; ++rows) {
-        const size_t stride = depth + rows % 3;
+        const size_t stride = depth + rows % 3, cols = round_up(channels, kFloatBlock);
         const auto a = random.reals(rows * stride + depth), w = random.reals(depth * cols);
-        std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
-        scalar.float_matmul(a.data(), stride, offset.data(), w.data(), expected.data(), rows, cols,
-                            depth);
-        place.kernels.float_matmul(a.data(), stride, offset.data(), w.data(), got.data(), rows,
-                                   cols, depth);
-        expect_same(place,
-                    text("rows", rows) + " " + text("cols", cols) + " " + text("depth", depth),
-                    expected, got);
+        const FloatProduct product{a.data(), stride, offset.data(), w.data(), cols, depth};
+        const Ending ending(random, rows, channels, steps = (steps + 37) % Ending::kSteps);
+        const FloatStage stage = ending.floats();
+        compare(place, scalar,
+                text("rows", rows) + " " + text("channels", channels) + " " + text("depth", depth),
+                ending, true, [&](const Kernels& k, const Results& to) {
+                  k.float_product(&product, &stage, &to);
+                });
       }
     }
   }
@@ -296,14 +317,14 @@ struct Check {
 };
 
 constexpr Check kChecks[] = {
-    {"binary_matmul", check_binary_matmul},
-    {"threshold_row", check_threshold_row},
-    {"sign_row", check_sign_row},
-    {"memory_row", check_memory_row},
-    {"affine_counts", check_affine_counts},
-    {"affine_floats", check_affine_floats},
-    {"float_matmul", check_float_matmul},
+    {"binary_thresholds", check_binary_thresholds},
+    {"binary_floats", check_binary_floats},
+    {"float_product", check_float_product},
     {"byte_matmul", check_byte_matmul},
+    {"memory_row", check_memory_row},
+    {"count_thresholds", check_count_thresholds},
+    {"count_floats", check_count_floats},
+    {"float_rows", check_float_rows},
     {"log_mel", check_log_mel},
 };
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "align.h"
 #include "bifast.h"
 #include "error.h"
 #include "kernels/kernels.h"
@@ -89,6 +90,102 @@ inline std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t cols
     }
   }
   return panel;
+}
+
+// What a layer ends in, with random tables for three classes of positions, and room for its
+// results. Bits of `steps`: 1 scale and shift, 2 slope, 4 residual, 8 residual in place, 16 floats,
+// 32 bits, 64 a second plane of them.
+class Ending {
+ public:
+  static constexpr unsigned kSteps = 128;
+
+  Ending(Random& random, size_t rows, size_t channels, unsigned steps)
+      : steps_(steps),
+        bits_stride_((channels + 7) / 8 + random.word() % 3 * 9),
+        rows_(rows),
+        channels_(channels),
+        padded_(round_up(channels, kColumnBlock)),
+        limit_(random.integers<uint16_t>(3 * padded_)),
+        flip_(random.integers<uint8_t>(3 * padded_ / 8)),
+        base_(random.integers<int32_t>(3 * padded_)),
+        classes_(random.integers<uint32_t>(rows)),
+        table_(random.reals(kSteps * padded_)),
+        none_(padded_, -0.0f),
+        residual_(random.reals(rows * channels)) {
+    for (int32_t& value : base_) value &= 0xFFFF;
+    const float neutral[] = {1.0f, -0.0f, 1.0f};
+    for (size_t i = 0; i < table_.size(); ++i) {
+      const size_t step = i / kFloatBlock % kSteps;
+      const bool left_out = step == kSlope ? (steps & 2) == 0 : step < kSlope && (steps & 1) == 0;
+      if (left_out) table_[i] = neutral[step];
+    }
+    for (uint32_t& id : classes_) id %= 3;
+    for (size_t i = 0; i < limit_.size(); ++i) {
+      if (i % padded_ < channels) continue;
+      limit_[i] = 65535;
+      flip_[i / 8] |= static_cast<uint8_t>(1u << (i % 8));
+    }
+  }
+
+  // Limits near counts of `depth` bits, so that every outcome happens.
+  void set_depth(size_t depth) {
+    for (size_t i = 0; i < limit_.size(); ++i) {
+      if (i % padded_ < channels_) limit_[i] = static_cast<uint16_t>(limit_[i] % (depth + 1));
+    }
+  }
+
+  ThresholdStage thresholds() const { return {limit_.data(), flip_.data()}; }
+  FloatStage floats() const { return {base_.data(), 0.375f, table_.data()}; }
+
+  struct Output {
+    std::vector<float> y;
+    std::vector<uint8_t> bits;
+  };
+  // In place the residual's values are there before.
+  Output output() const {
+    Output out{residual_, std::vector<uint8_t>(2 * plane_bytes() + kGuard, 0xAB)};
+    out.y.resize(out.y.size() + kGuard, 123.0f);
+    return out;
+  }
+  Results results(Output& out, bool floats = true) const {
+    const bool y = floats && (steps_ & 16) != 0, residual = floats && (steps_ & 4) != 0;
+    const bool in_place = y && (steps_ & 8) != 0, bits = !floats || (steps_ & 32) != 0;
+    return {rows_,
+            channels_,
+            steps_ % 3 == 0 ? nullptr : classes_.data(),
+            !residual  ? none_.data()
+            : in_place ? out.y.data()
+                       : residual_.data(),
+            residual ? channels_ : 0,
+            y ? out.y.data() : nullptr,
+            bits ? out.bits.data() : nullptr,
+            bits_stride_,
+            floats && (steps_ & 64) != 0 ? plane_bytes() : 0};
+  }
+
+ private:
+  size_t plane_bytes() const { return rows_ * bits_stride_ + 5; }
+
+  unsigned steps_;
+  size_t bits_stride_, rows_, channels_, padded_;
+  std::vector<uint16_t> limit_;
+  std::vector<uint8_t> flip_;
+  std::vector<int32_t> base_;
+  std::vector<uint32_t> classes_;
+  std::vector<float> table_, none_, residual_;
+};
+
+// Runs run(kernels, results) with both and compares everything they wrote.
+template <typename Run>
+void compare(const Place& place, const Kernels& scalar, const std::string& shape,
+             const Ending& ending, bool floats, const Run& run) {
+  Ending::Output expected = ending.output(), got = ending.output();
+  const Results to_expected = ending.results(expected, floats);
+  const Results to_got = ending.results(got, floats);
+  run(scalar, to_expected);
+  run(place.kernels, to_got);
+  expect_same(place, shape + " floats", expected.y, got.y);
+  expect_same(place, shape + " bits", expected.bits, got.bits);
 }
 
 }  // namespace bifast::selfcheck

@@ -95,7 +95,7 @@ constexpr double kQuiet = 1e-6;
 
 // Twiddles 1, 2 and 3 of point j of a stage over `span` points.
 template <typename T>
-void push_twiddles(std::vector<T>& table, uint64_t j, uint64_t span) {
+void push_twiddles(AlignedVector<T>& table, uint64_t j, uint64_t span) {
   for (uint64_t i = 1; i <= 3; ++i) {
     const Turn w = turn(i * j % span, span);
     table.push_back(static_cast<T>(w.cosine));
@@ -113,7 +113,7 @@ SpectrumTableData<T>::SpectrumTableData(const bifast_frontend_params& p) {
     window[margin + i] = static_cast<T>(0.5 - 0.5 * turn(i, p.win_length).cosine);
   }
   for (size_t j = 0; j < round_up(q, 4); j += 4) {
-    std::vector<T> points;  // [4][6]
+    AlignedVector<T> points;  // [4][6]
     for (size_t i = j; i < j + 4; ++i) push_twiddles(points, i, n_fft / 2);
     for (size_t i = 0; i < points.size(); ++i) first.push_back(points[i % 4 * 6 + i / 4]);
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "align.h"
 #include "bifast.h"
 #include "kernels/kernels.h"
 
@@ -22,8 +23,8 @@ struct SpectrumTableData {
     return {window.data(), first.data(), stages.data(), split.data()};
   }
 
-  std::vector<T> window;  // periodic Hann of win_length, centred
-  std::vector<T> first, stages, split;
+  AlignedVector<T> window;  // periodic Hann of win_length, centred
+  AlignedVector<T> first, stages, split;
 };
 
 struct FrontendTableData {
@@ -34,7 +35,7 @@ struct FrontendTableData {
   SpectrumTableData<float> single;
   SpectrumTableData<double> exact;
   std::vector<uint32_t> order, band_start, band_size;
-  std::vector<float> band_weights, band_limit;
+  AlignedVector<float> band_weights, band_limit;
 
  private:
   void push_band(uint32_t start, const std::vector<double>& weights);

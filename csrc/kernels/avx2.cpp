@@ -13,16 +13,13 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/bytes.h"
 #include "kernels/kernels.h"
-#include "kernels/lanes.h"
-#include "kernels/log_mel.h"
+#include "kernels/table.h"
 
 namespace bifast {
 namespace {
 
 constexpr size_t kChunk = 31;
-constexpr size_t kRows = 4;
 
 struct NibbleTable {
   alignas(64) uint8_t rows[16][16];
@@ -42,11 +39,6 @@ constexpr NibbleTable nibble_table() {
 
 constexpr NibbleTable kNibbles = nibble_table();
 
-// Where the table's rows for the nibbles of one chunk of activations start, in bytes.
-struct Offsets {
-  uint8_t low[kRows][kChunk], high[kRows][kChunk];
-};
-
 inline void split_16(__m128i bytes, uint8_t* low, uint8_t* high) {
   const __m128i high_nibble = _mm_set1_epi8(static_cast<char>(0xF0));
   _mm_storeu_si128(reinterpret_cast<__m128i*>(low),
@@ -54,18 +46,30 @@ inline void split_16(__m128i bytes, uint8_t* low, uint8_t* high) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(high), _mm_and_si128(bytes, high_nibble));
 }
 
-inline void split(const uint8_t* a, size_t bytes, uint8_t* low, uint8_t* high) {
-  if (bytes < 16) {
-    for (size_t k = 0; k < bytes; ++k) {
-      low[k] = static_cast<uint8_t>(a[k] << 4);
-      high[k] = a[k] & 0xF0;
+// Where the table's rows for the nibbles of one chunk of activations start, in bytes.
+template <size_t kRows>
+struct Offsets {
+  uint8_t low[kRows][kChunk], high[kRows][kChunk];
+
+  void fill(const uint8_t* a, size_t stride, size_t bytes) {
+    for (size_t r = 0; r < kRows; ++r, a += stride) {
+      size_t k = 0;
+      for (; k + 16 <= bytes; k += 16) fill_16(a, r, k);
+      if (k == bytes) continue;
+      if (bytes >= 16) {
+        fill_16(a, r, bytes - 16);
+        continue;
+      }
+      for (; k < bytes; ++k) {
+        low[r][k] = static_cast<uint8_t>(a[k] << 4);
+        high[r][k] = a[k] & 0xF0;
+      }
     }
-    return;
   }
-  const size_t last = bytes - 16;  // the second vector overlaps the first, so as to end at `bytes`
-  split_16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a)), low, high);
-  split_16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + last)), low + last, high + last);
-}
+  void fill_16(const uint8_t* a, size_t r, size_t k) {
+    split_16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(a + k)), low[r] + k, high[r] + k);
+  }
+};
 
 inline __m256i table_row(uint8_t offset) {
   return _mm256_broadcastsi128_si256(
@@ -85,19 +89,19 @@ inline void widen_32(__m256i counts, uint16_t* p, bool add) {
   _mm256_storeu_si256(to + 1, high);
 }
 
-// n_rows x 32 n_panels outputs over `bytes` <= kChunk bytes of depth.
-template <size_t n_rows, size_t n_panels>
-inline void tile(const Offsets& a, const uint8_t* panel, size_t panel_bytes, size_t bytes,
-                 uint16_t* p, size_t p_stride, bool add) {
+// kRows x 32 kPanels outputs from channel c on, over `bytes` <= kChunk bytes of depth.
+template <size_t kPanels, size_t kRows>
+inline void tile(const Offsets<kRows>& a, const uint8_t* panel, size_t panel_bytes, size_t bytes,
+                 Counts<kRows, uint16_t>& to, size_t c, bool add) {
   const __m256i low_nibble = _mm256_set1_epi8(0x0F);
-  __m256i counts[n_rows][n_panels];
-  for (size_t r = 0; r < n_rows; ++r) {
-    for (size_t v = 0; v < n_panels; ++v) counts[r][v] = _mm256_setzero_si256();
+  __m256i counts[kRows][kPanels];
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < kPanels; ++v) counts[r][v] = _mm256_setzero_si256();
   }
   const auto look_up = [&](size_t r, uint8_t offset,
                            const __m256i* w) __attribute__((always_inline)) {
     const __m256i row = table_row(offset);
-    for (size_t v = 0; v < n_panels; ++v) {
+    for (size_t v = 0; v < kPanels; ++v) {
       counts[r][v] = _mm256_add_epi8(counts[r][v], _mm256_shuffle_epi8(row, w[v]));
       // No instruction: GCC would first add the look-ups of both nibbles, for which there are no
       // registers.
@@ -105,99 +109,35 @@ inline void tile(const Offsets& a, const uint8_t* panel, size_t panel_bytes, siz
     }
   };
   for (size_t k = 0; k < bytes; ++k) {
-    __m256i w[n_panels], half[n_panels];
-    for (size_t v = 0; v < n_panels; ++v) {
+    __m256i w[kPanels], half[kPanels];
+    for (size_t v = 0; v < kPanels; ++v) {
       w[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + v * panel_bytes + 32 * k));
       half[v] = _mm256_and_si256(w[v], low_nibble);
     }
-    for (size_t r = 0; r < n_rows; ++r) look_up(r, a.low[r][k], half);
-    for (size_t v = 0; v < n_panels; ++v) {
+    for (size_t r = 0; r < kRows; ++r) look_up(r, a.low[r][k], half);
+    for (size_t v = 0; v < kPanels; ++v) {
       half[v] = _mm256_and_si256(_mm256_srli_epi16(w[v], 4), low_nibble);
     }
-    for (size_t r = 0; r < n_rows; ++r) look_up(r, a.high[r][k], half);
+    for (size_t r = 0; r < kRows; ++r) look_up(r, a.high[r][k], half);
   }
-  for (size_t r = 0; r < n_rows; ++r) {
-    for (size_t v = 0; v < n_panels; ++v) widen_32(counts[r][v], p + r * p_stride + 32 * v, add);
-  }
-}
-
-template <size_t n_rows>
-void rows_of(const uint8_t* a, size_t a_stride, const uint8_t* panels, uint16_t* p, size_t p_stride,
-             size_t cols, size_t depth_bytes) {
-  const size_t panel_bytes = 32 * depth_bytes;
-  const size_t n_chunks = (depth_bytes + kChunk - 1) / kChunk;
-  const size_t chunk = (depth_bytes + n_chunks - 1) / n_chunks;
-  for (size_t k = 0; k < depth_bytes; k += chunk) {
-    const size_t bytes = depth_bytes - k < chunk ? depth_bytes - k : chunk;
-    Offsets offsets;
-    for (size_t r = 0; r < n_rows; ++r) {
-      split(a + r * a_stride + k, bytes, offsets.low[r], offsets.high[r]);
-    }
-    const uint8_t* panel = panels + 32 * k;
-    size_t c = 0;
-    for (; c + 64 <= cols; c += 64, panel += 2 * panel_bytes) {
-      tile<n_rows, 2>(offsets, panel, panel_bytes, bytes, p + c, p_stride, k != 0);
-    }
-    if (c != cols) tile<n_rows, 1>(offsets, panel, panel_bytes, bytes, p + c, p_stride, k != 0);
-  }
-}
-
-void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                   size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  size_t r = 0;
-  for (; r + kRows <= rows; r += kRows) {
-    rows_of<kRows>(a + r * a_stride, a_stride, panel, p + r * p_stride, p_stride, cols,
-                   depth_bytes);
-  }
-  const uint8_t* last = a + r * a_stride;
-  uint16_t* out = p + r * p_stride;
-  switch (rows - r) {
-    case 3:
-      rows_of<3>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    case 2:
-      rows_of<2>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    case 1:
-      rows_of<1>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    default:
-      break;
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t v = 0; v < kPanels; ++v) widen_32(counts[r][v], to.p[r] + c + 32 * v, add);
   }
 }
 
 // All ones where p <= limit; there is no unsigned comparison, but min(p, limit) == p says the same.
-inline __m256i at_most(const uint16_t* p, const uint16_t* limit) {
+inline __m256i masks(const uint16_t* p, const uint16_t* limit) {
   const __m256i v = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   const __m256i bound = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(limit));
   return _mm256_cmpeq_epi16(_mm256_min_epu16(v, bound), v);
 }
 
-inline uint64_t threshold_32(const uint16_t* p, const uint16_t* limit) {
+inline uint64_t at_most_32(const uint16_t* p, const uint16_t* limit) {
   // vpacksswb packs within 128-bit halves: 0 2 1 3 puts the quarters back in order.
-  const __m256i packed = _mm256_packs_epi16(at_most(p, limit), at_most(p + 16, limit + 16));
+  const __m256i packed = _mm256_packs_epi16(masks(p, limit), masks(p + 16, limit + 16));
   const __m256i bytes = _mm256_permute4x64_epi64(packed, 0xD8);
   return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
 }
-
-uint64_t threshold_block(const uint16_t* p, const uint16_t* limit) {
-  return threshold_32(p, limit) | threshold_32(p + 32, limit + 32) << 32;
-}
-
-inline __m256i not_negative(const float* x) {
-  return _mm256_castps_si256(_mm256_cmp_ps(_mm256_loadu_ps(x), _mm256_setzero_ps(), _CMP_GE_OQ));
-}
-
-inline uint64_t sign_32(const float* x) {
-  const __m256i low = _mm256_packs_epi32(not_negative(x), not_negative(x + 8));
-  const __m256i high = _mm256_packs_epi32(not_negative(x + 16), not_negative(x + 24));
-  // Both packings work within 128-bit halves, so groups of four come out as 0 2 4 6 1 3 5 7.
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  const __m256i bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
-  return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
-}
-
-uint64_t sign_block(const float* x) { return sign_32(x) | sign_32(x + 32) << 32; }
 
 // Bytes as pairs of 16 bits: the even ones of both operands, then the odd ones. vpmaddubsw would
 // saturate.
@@ -223,23 +163,54 @@ struct Bytes {
   }
 };
 
+struct Avx2 {
+  static constexpr size_t kTileCols = 32, kTileBytes = 1;
+  static constexpr size_t kLanes = 8, kFloatRows = 4, kRowsOfFourSums = 1;
+  using Bytes = bifast::Bytes;
+  static constexpr size_t kByteRows = 4, kByteVecs = 2;
+  using FloatCount = uint16_t;
+  static constexpr size_t kCountLanes = 16, kFrames = 2;
+
+  template <size_t kRows>
+  [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panels,
+                                      size_t depth_bytes, size_t cols,
+                                      Counts<kRows, uint16_t>& counts) {
+    const size_t panel_bytes = 32 * depth_bytes;
+    const size_t n_chunks = (depth_bytes + kChunk - 1) / kChunk;
+    const size_t chunk = (depth_bytes + n_chunks - 1) / n_chunks;
+    for (size_t k = 0; k < depth_bytes; k += chunk) {
+      const size_t bytes = depth_bytes - k < chunk ? depth_bytes - k : chunk;
+      Offsets<kRows> offsets;
+      offsets.fill(a + k, stride, bytes);
+      const uint8_t* panel = panels + 32 * k;
+      size_t c = 0;
+      for (; c + 64 <= cols; c += 64, panel += 2 * panel_bytes) {
+        tile<2>(offsets, panel, panel_bytes, bytes, counts, c, k != 0);
+      }
+      if (c != cols) tile<1>(offsets, panel, panel_bytes, bytes, counts, c, k != 0);
+    }
+  }
+
+  static Vec<int32_t, 8> widen(const uint16_t* p) { return widen_counts<8>(p); }
+
+  static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
+    return at_most_32(p, limit) | at_most_32(p + 32, limit + 32) << 32;
+  }
+
+  static uint32_t at_least(const Vec<float, 8>* y, const Vec<float, 8>* bound) {
+    return bits_of(y[0], bound[0]) | bits_of(y[1], bound[1]) << 8;
+  }
+
+ private:
+  static uint32_t bits_of(Vec<float, 8> y, Vec<float, 8> bound) {
+    return static_cast<uint32_t>(_mm256_movemask_ps(
+        _mm256_cmp_ps(reinterpret_cast<__m256>(y), reinterpret_cast<__m256>(bound), _CMP_GE_OQ)));
+  }
+};
+
 }  // namespace
 
 extern const Kernels avx2_kernels;
-constinit const Kernels avx2_kernels = {
-    .name = "avx2",
-    .tile_cols = 32,
-    .tile_bytes = 1,
-    .frame_lanes = 2,
-    .binary_matmul = binary_matmul,
-    .threshold_row = threshold_row<threshold_block>,
-    .sign_row = sign_row<sign_block>,
-    .memory_row = memory_row<16>,
-    .affine_counts = affine_counts<8>,
-    .affine_floats = affine_floats<8>,
-    .float_matmul = float_matmul<8, 4>,
-    .byte_matmul = byte_matmul<Bytes, 4, 2>,
-    .log_mel = log_mel<2>,
-};
+constinit const Kernels avx2_kernels = kernels_of<Avx2>("avx2");
 
 }  // namespace bifast

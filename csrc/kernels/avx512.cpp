@@ -17,10 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/bytes.h"
 #include "kernels/kernels.h"
-#include "kernels/lanes.h"
-#include "kernels/log_mel.h"
+#include "kernels/table.h"
 
 namespace bifast {
 namespace {
@@ -33,95 +31,49 @@ inline __m512i narrow(__m512i low, __m512i high) {
 }
 
 // kRows x 16 kPanels outputs. A panel of 16 channels has 4 bytes of depth of each channel in turn.
-template <size_t kRows, size_t kPanels>
-inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                 size_t p_stride, size_t depth_bytes) {
+template <size_t kPanels, size_t kRows, typename Count>
+[[gnu::always_inline]] inline void tile(const uint8_t* a, size_t stride, const uint8_t* panel,
+                                        size_t depth_bytes, size_t c, Counts<kRows, Count>& to) {
   const size_t panel_bytes = 16 * depth_bytes;
   __m512i counts[kRows][kPanels];
-#pragma GCC unroll 4
-  for (size_t r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (size_t v = 0; v < kPanels; ++v) counts[r][v] = _mm512_setzero_si512();
-  }
-  for (size_t k = 0; k < depth_bytes; k += 4) {
+  const auto step = [&](size_t k, bool first) __attribute__((always_inline)) {
     __m512i w[kPanels];
 #pragma GCC unroll 4
     for (size_t v = 0; v < kPanels; ++v)
       w[v] = _mm512_loadu_si512(panel + v * panel_bytes + 16 * k);
 #pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) {
-      const __m512i x = _mm512_set1_epi32(load<int32_t>(a + r * a_stride + k));
+      const __m512i x = _mm512_set1_epi32(load<int32_t>(a + r * stride + k));
 #pragma GCC unroll 4
       for (size_t v = 0; v < kPanels; ++v) {
         const __m512i differing = _mm512_popcnt_epi32(_mm512_xor_si512(w[v], x));
-        counts[r][v] = _mm512_add_epi32(counts[r][v], differing);
+        counts[r][v] = first ? differing : _mm512_add_epi32(counts[r][v], differing);
+      }
+    }
+  };
+  step(0, true);
+  for (size_t k = 4; k < depth_bytes; k += 4) step(k, false);
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) {
+    if constexpr (sizeof(Count) == 4) {
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kPanels; ++v) {
+        _mm512_storeu_si512(to.p[r] + c + 16 * v, counts[r][v]);
+      }
+    } else if constexpr (kPanels == 1) {
+      const __m512i twice = narrow(counts[r][0], counts[r][0]);
+      __builtin_memcpy(to.p[r] + c, &twice, 16 * sizeof(uint16_t));
+    } else {
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kPanels; v += 2) {
+        _mm512_storeu_si512(to.p[r] + c + 16 * v, narrow(counts[r][v], counts[r][v + 1]));
       }
     }
   }
-#pragma GCC unroll 4
-  for (size_t r = 0; r < kRows; ++r) {
-    uint16_t* out = p + r * p_stride;
-    if constexpr (kPanels == 1) {
-      const __m512i twice = narrow(counts[r][0], counts[r][0]);
-      __builtin_memcpy(out, &twice, 16 * sizeof(uint16_t));
-    } else {
-      _mm512_storeu_si512(out, narrow(counts[r][0], counts[r][1]));
-      _mm512_storeu_si512(out + 32, narrow(counts[r][2], counts[r][3]));
-    }
-  }
 }
 
-template <size_t kRows>
-void columns(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p, size_t p_stride,
-             size_t cols, size_t depth_bytes) {
-  size_t c = 0;
-  for (; c + 64 <= cols; c += 64, panel += 64 * depth_bytes) {
-    tile<kRows, 4>(a, a_stride, panel, p + c, p_stride, depth_bytes);
-  }
-  for (; c < cols; c += 16, panel += 16 * depth_bytes) {
-    tile<kRows, 1>(a, a_stride, panel, p + c, p_stride, depth_bytes);
-  }
-}
-
-void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                   size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  size_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    columns<4>(a + r * a_stride, a_stride, panel, p + r * p_stride, p_stride, cols, depth_bytes);
-  }
-  const uint8_t* last = a + r * a_stride;
-  uint16_t* out = p + r * p_stride;
-  switch (rows - r) {
-    case 3:
-      columns<3>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    case 2:
-      columns<2>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    case 1:
-      columns<1>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    default:
-      break;
-  }
-}
-
-inline uint64_t threshold_32(const uint16_t* p, const uint16_t* limit) {
+inline uint64_t at_most_32(const uint16_t* p, const uint16_t* limit) {
   return _mm512_cmple_epu16_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(limit));
-}
-
-uint64_t threshold_block(const uint16_t* p, const uint16_t* limit) {
-  return threshold_32(p, limit) | threshold_32(p + 32, limit + 32) << 32;
-}
-
-uint64_t sign_block(const float* x) {
-  uint64_t word = 0;
-  for (size_t i = 0; i < 4; ++i) {
-    const __m512 v = _mm512_loadu_ps(x + 16 * i);
-    word |= static_cast<uint64_t>(_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ))
-            << (16 * i);
-  }
-  return word;
 }
 
 struct Bytes {
@@ -136,23 +88,48 @@ struct Bytes {
   }
 };
 
+struct Avx512 {
+  static constexpr size_t kTileCols = 16, kTileBytes = 4;
+  static constexpr size_t kLanes = 16, kFloatRows = 4, kRowsOfFourSums = 4;
+  using Bytes = bifast::Bytes;
+  static constexpr size_t kByteRows = 4, kByteVecs = 4;
+  using FloatCount = uint32_t;
+  static constexpr size_t kCountLanes = 16, kFrames = 2;
+
+  template <size_t kRows, typename Count>
+  [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panel,
+                                      size_t depth_bytes, size_t cols,
+                                      Counts<kRows, Count>& counts) {
+    size_t c = 0;
+    for (; c + 64 <= cols; c += 64) {
+      tile<4>(a, stride, panel + c * depth_bytes, depth_bytes, c, counts);
+    }
+    if (c + 32 <= cols) {
+      tile<2>(a, stride, panel + c * depth_bytes, depth_bytes, c, counts);
+      c += 32;
+    }
+    if (c < cols) tile<1>(a, stride, panel + c * depth_bytes, depth_bytes, c, counts);
+  }
+
+  static Vec<int32_t, 16> widen(const uint32_t* p) { return load<Vec<int32_t, 16>>(p); }
+  static Vec<int32_t, 16> widen(const uint16_t* p) {
+    return reinterpret_cast<Vec<int32_t, 16>>(
+        _mm512_maskz_cvtepu16_epi32(0xFFFF, load<__m256i>(p)));
+  }
+
+  static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
+    return at_most_32(p, limit) | at_most_32(p + 32, limit + 32) << 32;
+  }
+
+  static uint32_t at_least(const Vec<float, 16>* y, const Vec<float, 16>* bound) {
+    return _mm512_cmp_ps_mask(reinterpret_cast<__m512>(*y), reinterpret_cast<__m512>(*bound),
+                              _CMP_GE_OQ);
+  }
+};
+
 }  // namespace
 
 extern const Kernels avx512_kernels;
-constinit const Kernels avx512_kernels = {
-    .name = "avx512",
-    .tile_cols = 16,
-    .tile_bytes = 4,
-    .frame_lanes = 2,
-    .binary_matmul = binary_matmul,
-    .threshold_row = threshold_row<threshold_block>,
-    .sign_row = sign_row<sign_block>,
-    .memory_row = memory_row<16>,
-    .affine_counts = affine_counts<16>,
-    .affine_floats = affine_floats<16>,
-    .float_matmul = float_matmul<16, 8>,
-    .byte_matmul = byte_matmul<Bytes, 4, 4>,
-    .log_mel = log_mel<2>,
-};
+constinit const Kernels avx512_kernels = kernels_of<Avx512>("avx512");
 
 }  // namespace bifast

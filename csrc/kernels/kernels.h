@@ -15,21 +15,86 @@
 
 namespace bifast {
 
-// Rows of popcounts and limits are padded to a multiple of this many output channels.
+// Tables of channels and rows of counts are padded to a multiple of this.
 inline constexpr size_t kColumnBlock = 64;
 // Columns of float weights are padded to a multiple of this.
 inline constexpr size_t kFloatBlock = 16;
-inline constexpr size_t kMaxFrameLanes = 2;
+inline constexpr size_t kMaxFrameLanes = 4;
 // Counts of differing bits are u16.
 inline constexpr size_t kMaxDepthBits = 65535;
 
-// Per-channel tables of the affine output stage; a null pointer leaves its step out
-// (docs/format.md).
-struct Affine {
-  const float* scale;
-  const float* shift;
-  const float* slope;
+// ---- the end of a layer: what becomes of sums (docs/format.md, "Output stage")
+// --------------------
+
+// Counts p become bits: bit c = (p[c] <= limit[c]) xor bit c of flip. Padded channels carry a limit
+// that gives 0.
+struct ThresholdStage {
+  const uint16_t* limit;  // [class][padded channels]
+  const uint8_t* flip;    // [class][padded channels / 8]
 };
+
+// Sums v become floats and their signs: y = v * scale + shift; y = y >= 0 ? y : y * slope;
+// y = y + residual; b1 = y >= bound, and in a second plane b2 = y - (b1 ? 1 : -1) >= second bound.
+// Counts are v = base - 2 * p before, of two planes v = float(base - 2 * p1) + plane_scale *
+// float(base - 2 * p2).
+struct FloatStage {
+  const int32_t* base;  // [class][padded channels]; counts only
+  float plane_scale;
+  const float* steps;  // [padded channels / kFloatBlock][kSteps][kFloatBlock]
+};
+
+// Tables of a FloatStage, side by side for each block of channels. A step that a layer leaves out
+// holds what changes no bit: scale 1, shift -0, slope 1.
+enum Step : size_t { kScale, kShift, kSlope, kBound, kSecondBound, kSteps };
+
+// Where the results of consecutive positions go; a null pointer leaves its output out. A row of
+// bits is padded with zeros to bits_stride bytes.
+struct Results {
+  size_t rows, channels;
+  const uint32_t* classes;  // [rows]: which tables of the stage; null: the first
+  const float* residual;  // [rows][residual_stride], may be y; where there is none, -0 and stride 0
+  size_t residual_stride;
+  float* y;       // [rows][channels]
+  uint8_t* bits;  // [rows][bits_stride], 8 * bits_stride >= channels
+  size_t bits_stride;
+  size_t plane_bytes;  // from the first plane of bits to the second; 0: there is one
+};
+
+// ---- what makes sums ----------------------------------------------------------------------------
+
+// p = popcount(a_r ^ w_c): row r of the activations starts at a + r * stride, in the second plane
+// plane_bytes further on (0: there is one). depth_bytes is a multiple of tile_bytes, and at most
+// kMaxDepthBits bits differ. Rows need no alignment and nothing is read past depth_bytes.
+struct BinaryProduct {
+  const uint8_t* a;
+  size_t stride, plane_bytes;
+  const uint8_t* panel;  // channels padded to a multiple of tile_cols
+  size_t depth_bytes;
+};
+
+// v = sum over k of a[r * stride + offset[k]] * w[k * cols + c]: product k is added to partial sum
+// k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of kFloatBlock.
+struct FloatProduct {
+  const float* a;
+  size_t stride;
+  const uint32_t* offset;  // [depth]
+  const float* w;
+  size_t cols, depth;
+};
+
+// Rows of counts, in two planes if second is not null; rows of floats.
+struct CountRows {
+  const uint16_t* p;
+  const uint16_t* second;
+  size_t stride;  // >= padded channels
+};
+
+struct FloatRows {
+  const float* v;  // may be the results' y
+  size_t stride;
+};
+
+// ---- the front-end ------------------------------------------------------------------------------
 
 // Tables of the FFT in one precision; q = n_fft / 8, twiddles as real and imaginary parts w.
 template <typename T>
@@ -59,6 +124,8 @@ constexpr size_t log_mel_bytes(size_t n_fft, size_t n_frames) {
   return (n_fft + 32) * (n_frames > 2 ? 4 * n_frames : 8) + 2 * n_frames * (n_fft + 32);
 }
 
+// ---- the table ----------------------------------------------------------------------------------
+
 struct Kernels {
   const char* name;
 
@@ -69,40 +136,19 @@ struct Kernels {
   size_t tile_bytes;
   size_t frame_lanes;  // frames that log_mel takes at once, at most kMaxFrameLanes
 
-  // p[r * p_stride + c] = popcount(a_r ^ w_c) for r < rows, c < cols, where row r of a starts at
-  // a + r * a_stride. cols is a multiple of tile_cols, depth_bytes of tile_bytes, and at most
-  // kMaxDepthBits bits differ. Rows of a need no alignment and nothing is read past depth_bytes.
-  void (*binary_matmul)(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                        size_t p_stride, size_t rows, size_t cols, size_t depth_bytes);
+  void (*binary_thresholds)(const BinaryProduct*, const ThresholdStage*, const Results*);
+  void (*binary_floats)(const BinaryProduct*, const FloatStage*, const Results*);
+  void (*float_product)(const FloatProduct*, const FloatStage*, const Results*);
 
-  // Bit c of `bits` = (p[c] <= limit[c]) xor bit c of flip, for c < 8 * row_bytes. p, limit and
-  // flip are padded to a multiple of kColumnBlock; padded channels carry limits that give 0. Writes
-  // row_bytes.
-  void (*threshold_row)(const uint16_t* p, const uint16_t* limit, const uint8_t* flip,
-                        uint8_t* bits, size_t row_bytes);
-
-  // Bit c of `bits` = x[c] >= 0 for c < n; the rest of row_bytes is 0. 8 * row_bytes >= n.
-  void (*sign_row)(const float* x, size_t n, uint8_t* bits, size_t row_bytes);
-
-  // p[c] = number of taps in which x[tap] and w[tap] differ at bit c, for c < 8 * n_bytes (multiple
-  // of 8).
-  void (*memory_row)(const uint8_t* const* x, const uint8_t* const* w, size_t n_taps, uint16_t* p,
+  // p[c] = number of taps in which x and w differ at bit c, for c < 8 * n_bytes (multiple of 8).
+  // Tap t of x starts at x + t * x_step, of w at w + t * n_bytes.
+  void (*memory_row)(const uint8_t* x, size_t x_step, const uint8_t* w, size_t n_taps, uint16_t* p,
                      size_t n_bytes);
 
-  // y[c] = affine(float(base[c] - 2 * p[c])) + residual[c], any n. residual may be null, and may be
-  // y.
-  void (*affine_counts)(const uint16_t* p, const int32_t* base, const Affine* affine,
-                        const float* residual, float* y, size_t n);
-
-  // The same on floats: y[c] = affine(v[c]) + residual[c]. v may be y.
-  void (*affine_floats)(const float* v, const Affine* affine, const float* residual, float* y,
-                        size_t n);
-
-  // out[r * cols + c] = sum over k of a[r * a_stride + offset[k]] * w[k * cols + c]: product k is
-  // added to partial sum k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of
-  // kFloatBlock.
-  void (*float_matmul)(const float* a, size_t a_stride, const uint32_t* offset, const float* w,
-                       float* out, size_t rows, size_t cols, size_t depth);
+  // Only the end of a layer.
+  void (*count_thresholds)(const CountRows*, const ThresholdStage*, const Results*);
+  void (*count_floats)(const CountRows*, const FloatStage*, const Results*);
+  void (*float_rows)(const FloatRows*, const FloatStage*, const Results*);
 
   // out[r * cols + c] = float(sum over k < depth and i < 4 of a[r * a_stride + offset[k] + i] *
   // w[4 * (k * cols + c) + i]), rounded once; the sum fits 32 bits. cols is a multiple of

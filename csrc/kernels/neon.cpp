@@ -13,10 +13,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/bytes.h"
 #include "kernels/kernels.h"
-#include "kernels/lanes.h"
-#include "kernels/log_mel.h"
+#include "kernels/table.h"
 
 namespace bifast {
 namespace {
@@ -91,41 +89,6 @@ inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, size_t
   }
 }
 
-template <size_t kRows>
-void columns(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p, size_t p_stride,
-             size_t cols, size_t depth_bytes) {
-  const size_t blocks = depth_bytes / kBlock;
-  for (size_t c = 0; c < cols; c += 4, panel += 4 * depth_bytes) {
-    for (size_t k = 0; k < blocks; k += kChunk) {
-      const size_t chunk = blocks - k < kChunk ? blocks - k : kChunk;
-      tile<kRows>(a + kBlock * k, a_stride, panel + 4 * kBlock * k, chunk, p + c, p_stride, k != 0);
-    }
-  }
-}
-
-void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                   size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  size_t r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    columns<4>(a + r * a_stride, a_stride, panel, p + r * p_stride, p_stride, cols, depth_bytes);
-  }
-  const uint8_t* last = a + r * a_stride;
-  uint16_t* out = p + r * p_stride;
-  switch (rows - r) {
-    case 3:
-      columns<3>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    case 2:
-      columns<2>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    case 1:
-      columns<1>(last, a_stride, panel, out, p_stride, cols, depth_bytes);
-      break;
-    default:
-      break;
-  }
-}
-
 // Bit c = mask c of 64 byte masks (0 or 255): keeps one bit of each byte and adds neighbours.
 inline uint64_t pack_masks(uint8x16_t m0, uint8x16_t m1, uint8x16_t m2, uint8x16_t m3) {
   const uint8x8_t powers = vcreate_u8(0x8040201008040201u);
@@ -142,43 +105,49 @@ inline uint8x16_t at_most_16(const uint16_t* p, const uint16_t* limit) {
   return vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
 }
 
-uint64_t threshold_block(const uint16_t* p, const uint16_t* limit) {
-  return pack_masks(at_most_16(p, limit), at_most_16(p + 16, limit + 16),
-                    at_most_16(p + 32, limit + 32), at_most_16(p + 48, limit + 48));
-}
+struct Neon {
+  static constexpr size_t kTileCols = 4, kTileBytes = 16;
+  static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
+  using Bytes = PlainBytes<4>;
+  static constexpr size_t kByteRows = 4, kByteVecs = 2;
+  using FloatCount = uint16_t;
+  static constexpr size_t kCountLanes = 8, kFrames = 1;
 
-inline uint16x8_t not_negative_8(const float* x) {
-  const uint32x4_t low = vcgezq_f32(vld1q_f32(x)), high = vcgezq_f32(vld1q_f32(x + 4));
-  return vuzp1q_u16(vreinterpretq_u16_u32(low), vreinterpretq_u16_u32(high));
-}
+  template <size_t kRows>
+  [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panel,
+                                      size_t depth_bytes, size_t cols,
+                                      Counts<kRows, uint16_t>& counts) {
+    const size_t blocks = depth_bytes / kBlock;
+    for (size_t c = 0; c < cols; c += 4, panel += 4 * depth_bytes) {
+      for (size_t k = 0; k < blocks; k += kChunk) {
+        const size_t chunk = blocks - k < kChunk ? blocks - k : kChunk;
+        tile<kRows>(a + kBlock * k, stride, panel + 4 * kBlock * k, chunk, counts.p[0] + c,
+                    kCountCols, k != 0);
+      }
+    }
+  }
 
-inline uint8x16_t not_negative_16(const float* x) {
-  return vuzp1q_u8(vreinterpretq_u8_u16(not_negative_8(x)),
-                   vreinterpretq_u8_u16(not_negative_8(x + 8)));
-}
+  static Vec<int32_t, 4> widen(const uint16_t* p) { return widen_counts<4>(p); }
 
-uint64_t sign_block(const float* x) {
-  return pack_masks(not_negative_16(x), not_negative_16(x + 16), not_negative_16(x + 32),
-                    not_negative_16(x + 48));
-}
+  static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
+    return pack_masks(at_most_16(p, limit), at_most_16(p + 16, limit + 16),
+                      at_most_16(p + 32, limit + 32), at_most_16(p + 48, limit + 48));
+  }
+
+  static uint32_t at_least(const Vec<float, 4>* y, const Vec<float, 4>* bound) {
+    const auto mask = [&](size_t i) {
+      return vreinterpretq_u16_u32(
+          vcgeq_f32(reinterpret_cast<float32x4_t>(y[i]), reinterpret_cast<float32x4_t>(bound[i])));
+    };
+    const uint16x8_t low = vuzp1q_u16(mask(0), mask(1)), high = vuzp1q_u16(mask(2), mask(3));
+    const uint8x16_t masks = vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
+    return static_cast<uint32_t>(pack_masks(masks, masks, masks, masks) & 0xFFFF);
+  }
+};
 
 }  // namespace
 
 extern const Kernels neon_kernels;
-constinit const Kernels neon_kernels = {
-    .name = "neon",
-    .tile_cols = 4,
-    .tile_bytes = 16,
-    .frame_lanes = 1,
-    .binary_matmul = binary_matmul,
-    .threshold_row = threshold_row<threshold_block>,
-    .sign_row = sign_row<sign_block>,
-    .memory_row = memory_row<8>,
-    .affine_counts = affine_counts<4>,
-    .affine_floats = affine_floats<4>,
-    .float_matmul = float_matmul<4, 4>,
-    .byte_matmul = byte_matmul<PlainBytes<4>, 4, 2>,
-    .log_mel = log_mel<1>,
-};
+constinit const Kernels neon_kernels = kernels_of<Neon>("neon");
 
 }  // namespace bifast

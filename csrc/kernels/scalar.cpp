@@ -7,10 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/bytes.h"
 #include "kernels/kernels.h"
-#include "kernels/lanes.h"
-#include "kernels/log_mel.h"
+#include "kernels/table.h"
 
 namespace bifast {
 namespace {
@@ -44,44 +42,44 @@ inline uint16_t count_differing(const uint8_t* a, const uint8_t* w, size_t depth
   return static_cast<uint16_t>(total);
 }
 
-void binary_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                   size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  for (size_t r = 0; r < rows; ++r) {
-    for (size_t c = 0; c < cols; ++c) {
-      p[r * p_stride + c] = count_differing(a + r * a_stride, panel + c * depth_bytes, depth_bytes);
+struct Scalar {
+  static constexpr size_t kTileCols = 1, kTileBytes = 16;
+  static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
+  using Bytes = PlainBytes<4>;
+  static constexpr size_t kByteRows = 2, kByteVecs = 2;
+  using FloatCount = uint16_t;
+  static constexpr size_t kCountLanes = 8, kFrames = 1;
+
+  template <size_t kRows>
+  static void count(const uint8_t* a, size_t stride, const uint8_t* panel, size_t depth_bytes,
+                    size_t cols, Counts<kRows, uint16_t>& counts) {
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t c = 0; c < cols; ++c) {
+        counts.p[r][c] = count_differing(a + r * stride, panel + c * depth_bytes, depth_bytes);
+      }
     }
   }
-}
 
-uint64_t threshold_block(const uint16_t* p, const uint16_t* limit) {
-  uint64_t word = 0;
-  for (size_t c = 0; c < 64; ++c) word |= static_cast<uint64_t>(p[c] <= limit[c]) << c;
-  return word;
-}
+  static Vec<int32_t, 4> widen(const uint16_t* p) { return widen_counts<4>(p); }
 
-uint64_t sign_block(const float* x) {
-  uint64_t word = 0;
-  for (size_t c = 0; c < 64; ++c) word |= static_cast<uint64_t>(x[c] >= 0.0f) << c;
-  return word;
-}
+  static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
+    uint64_t word = 0;
+    for (size_t c = 0; c < 64; ++c) word |= static_cast<uint64_t>(p[c] <= limit[c]) << c;
+    return word;
+  }
+
+  static uint32_t at_least(const Vec<float, 4>* y, const Vec<float, 4>* bound) {
+    uint32_t bits = 0;
+    for (size_t c = 0; c < 16; ++c) {
+      bits |= static_cast<uint32_t>(y[c / 4][c % 4] >= bound[c / 4][c % 4]) << c;
+    }
+    return bits;
+  }
+};
 
 }  // namespace
 
 extern const Kernels scalar_kernels;
-constinit const Kernels scalar_kernels = {
-    .name = "scalar",
-    .tile_cols = 1,
-    .tile_bytes = 16,
-    .frame_lanes = 1,
-    .binary_matmul = binary_matmul,
-    .threshold_row = threshold_row<threshold_block>,
-    .sign_row = sign_row<sign_block>,
-    .memory_row = memory_row<8>,
-    .affine_counts = affine_counts<4>,
-    .affine_floats = affine_floats<4>,
-    .float_matmul = float_matmul<4, 2>,
-    .byte_matmul = byte_matmul<PlainBytes<4>, 2, 2>,
-    .log_mel = log_mel<1>,
-};
+constinit const Kernels scalar_kernels = kernels_of<Scalar>("scalar");
 
 }  // namespace bifast

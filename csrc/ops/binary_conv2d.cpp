@@ -14,7 +14,7 @@
 namespace bifast {
 namespace {
 
-// Positions whose counts are held at once.
+// Positions whose patches are held at once.
 constexpr size_t kRows = 32;
 
 class BinaryConv2d final : public RowOp {
@@ -31,61 +31,65 @@ class BinaryConv2d final : public RowOp {
         depth_(geometry_.taps() * input.input().channels),
         depth_bytes_(round_up(geometry_.taps() * tap_bytes_, input.kernels.tile_bytes)),
         direct_(geometry_.patches_are_runs() && geometry_.taps() * tap_bytes_ == depth_bytes_),
+        source_bytes_(geometry_.padded_bytes(tap_bytes_)),
+        padded_(!direct_ && geometry_.n_classes() > 1 && source_bytes_ != kNoPadding),
+        source_(padded_ ? geometry_.padded() : geometry_),
         stage_(input, read_weights(input)) {}
 
-  size_t scratch_bytes() const override { return patch_bytes() + count_bytes() + row_bytes(); }
+  size_t scratch_bytes() const override {
+    return direct_ ? 0 : patch_offset() + align(planes_ * patch_bytes() + kGatherSlack);
+  }
   uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_ * planes_; }
 
   const Axis& rows() const override { return geometry_.y; }
 
   void run_rows(const Workspace& workspace, size_t first_row,
                 size_t last_row) const noexcept override {
-    uint8_t* patches = workspace.scratch;
-    auto* counts = reinterpret_cast<uint16_t*>(patches + patch_bytes());
-    auto* row = reinterpret_cast<float*>(patches + patch_bytes() + count_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
-    const size_t n_padded = OutputStage::padded(channels_);
-    uint16_t* second = planes_ == 2 ? counts + kRows * n_padded : nullptr;
-    const size_t end = last_row * geometry_.x.out;
-    for (size_t first = first_row * geometry_.x.out; first < end; first += kRows) {
-      const size_t rows = std::min(kRows, end - first);
-      multiply(in, first, rows, patches, counts);
-      if (second != nullptr) multiply(in + plane_bytes_, first, rows, patches, second);
-      for (size_t r = 0; r < rows; ++r) {
-        stage_.finish_counts(workspace, first + r, geometry_.class_of(first + r),
-                             counts + r * n_padded,
-                             second == nullptr ? nullptr : second + r * n_padded, row);
+    const size_t begin = first_row * geometry_.x.out, end = last_row * geometry_.x.out;
+    if (direct_) {
+      const size_t step = geometry_.patch_step() * tap_bytes_;
+      multiply(workspace, in + begin * step, step, plane_bytes_, begin, end - begin);
+      return;
+    }
+    size_t plane_bytes = plane_bytes_;
+    if (padded_) {
+      plane_bytes = source_bytes_;
+      for (size_t plane = 0; plane < planes_; ++plane) {
+        geometry_.pad(in + plane * plane_bytes_, tap_bytes_, first_row, last_row,
+                      workspace.scratch + plane * source_bytes_);
       }
+      in = workspace.scratch;
+    }
+    uint8_t* patches = workspace.scratch + patch_offset();
+    for (size_t first = begin; first < end; first += kRows) {
+      const size_t rows = std::min(kRows, end - first);
+      for (size_t plane = 0; plane < planes_; ++plane) {
+        source_.gather(in + plane * plane_bytes, tap_bytes_, first, rows, depth_bytes_,
+                       patches + plane * patch_bytes());
+      }
+      multiply(workspace, patches, depth_bytes_, patch_bytes(), first, rows);
     }
   }
 
  private:
-  // One plane, positions first .. first + rows.
-  void multiply(const uint8_t* in, size_t first, size_t rows, uint8_t* patches,
-                uint16_t* counts) const noexcept {
-    const size_t n_padded = OutputStage::padded(channels_);
-    const uint8_t* a = patches;
-    size_t stride = depth_bytes_;
-    if (direct_) {
-      stride = geometry_.patch_step() * tap_bytes_;
-      a = in + first * stride;
+  size_t patch_offset() const {
+    return padded_ ? align(planes_ * source_bytes_ + kGatherSlack) : 0;
+  }
+  size_t patch_bytes() const { return align(kRows * depth_bytes_ + kGatherSlack); }
+
+  void multiply(const Workspace& workspace, const uint8_t* a, size_t stride, size_t plane_bytes,
+                size_t first, size_t rows) const noexcept {
+    const BinaryProduct product{a, stride, planes_ == 2 ? plane_bytes : 0, panel_->data(),
+                                depth_bytes_};
+    uint32_t ids[kRows];
+    const uint32_t* classes = direct_ ? nullptr : geometry_.classes(first, rows, ids);
+    const Results to = stage_.results(workspace, first, rows, classes);
+    if (stage_.thresholds() != nullptr) {
+      kernels_.binary_thresholds(&product, stage_.thresholds(), &to);
     } else {
-      for (size_t r = 0; r < rows; ++r) gather(in, first + r, patches + r * depth_bytes_);
+      kernels_.binary_floats(&product, &stage_.floats(), &to);
     }
-    kernels_.binary_matmul(a, stride, panel_->data(), counts, n_padded, rows,
-                           round_up(channels_, kernels_.tile_cols), depth_bytes_);
-  }
-
-  size_t patch_bytes() const { return direct_ ? 0 : align(kRows * depth_bytes_); }
-  size_t count_bytes() const {
-    return planes_ * kRows * OutputStage::padded(channels_) * sizeof(uint16_t);
-  }
-  size_t row_bytes() const { return align(channels_ * sizeof(float)); }
-
-  void gather(const uint8_t* in, size_t position, uint8_t* patch) const noexcept {
-    geometry_.gather(in, tap_bytes_, position, patch);
-    const size_t used = geometry_.taps() * tap_bytes_;
-    std::memset(patch + used, 0, depth_bytes_ - used);
   }
 
   // Makes the panel and returns the bases of the sums.
@@ -129,6 +133,9 @@ class BinaryConv2d final : public RowOp {
   Geometry geometry_;
   size_t channels_, positions_, tap_bytes_, planes_, plane_bytes_, depth_, depth_bytes_;
   bool direct_;  // patches lie in the input as they are needed
+  size_t source_bytes_;
+  bool padded_;      // patches come from a copy of the input that has the padding around it
+  Geometry source_;  // of what they come from
   std::shared_ptr<const Panel> panel_;
   OutputStage stage_;
 };

@@ -1,6 +1,8 @@
 // The memory of an FSMN block: a depthwise FIR filter over time with 1-bit taps on 1-bit
 // activations. It may have several filters for each channel: output channel c reads input channel
 // c % in_channels.
+#include <algorithm>
+
 #include "align.h"
 #include "ops/geometry.h"
 #include "ops/output_stage.h"
@@ -9,6 +11,8 @@ namespace bifast {
 namespace {
 
 constexpr size_t kWordBytes = 8;
+// Frames whose counts are held at once.
+constexpr size_t kRows = 32;
 
 class BinaryMemory final : public RowOp {
  public:
@@ -26,7 +30,7 @@ class BinaryMemory final : public RowOp {
         word_bytes_(round_up(row_bytes_, kWordBytes)),
         stage_(input, read_weights(input)) {}
 
-  size_t scratch_bytes() const override { return pointer_bytes() + count_bytes() + row_floats(); }
+  size_t scratch_bytes() const override { return planes_ * plane_counts() * sizeof(uint16_t); }
   uint64_t work() const override {
     return uint64_t{geometry_.y.out} * geometry_.y.kernel * channels_ * planes_;
   }
@@ -35,40 +39,42 @@ class BinaryMemory final : public RowOp {
 
   void run_rows(const Workspace& workspace, size_t first_row,
                 size_t last_row) const noexcept override {
-    auto* rows = reinterpret_cast<const uint8_t**>(workspace.scratch);
-    auto* counts = reinterpret_cast<uint16_t*>(workspace.scratch + pointer_bytes());
-    uint16_t* second = planes_ == 2 ? counts + n_counts() : nullptr;
-    auto* floats = reinterpret_cast<float*>(workspace.scratch + pointer_bytes() + count_bytes());
+    auto* counts = reinterpret_cast<uint16_t*>(workspace.scratch);
+    uint16_t* second = planes_ == 2 ? counts + plane_counts() : nullptr;
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
-    for (size_t t = first_row; t < last_row; ++t) {
-      filter(in, t, rows, counts);
-      if (second != nullptr) filter(in + plane_bytes_, t, rows, second);
-      stage_.finish_counts(workspace, t, geometry_.class_of(t), counts, second, floats);
+    for (size_t first = first_row; first < last_row; first += kRows) {
+      const size_t rows = std::min(kRows, last_row - first);
+      for (size_t r = 0; r < rows; ++r) {
+        filter(in, first + r, counts + r * row_counts());
+        if (second != nullptr) filter(in + plane_bytes_, first + r, second + r * row_counts());
+      }
+      uint32_t ids[kRows];
+      const CountRows from{counts, second, row_counts()};
+      stage_.finish_counts(
+          from, stage_.results(workspace, first, rows, geometry_.classes(first, rows, ids)));
     }
   }
 
  private:
   size_t groups() const { return channels_ / in_channels_; }
   // The last group of filters counts whole words, past its channels.
-  size_t n_counts() const {
+  size_t row_counts() const {
     return OutputStage::padded(channels_ - in_channels_ + 8 * word_bytes_);
   }
-  size_t pointer_bytes() const { return align(geometry_.y.kernel * sizeof(uint8_t*)); }
-  size_t count_bytes() const { return planes_ * n_counts() * sizeof(uint16_t); }
+  size_t plane_counts() const { return kRows * row_counts(); }
 
   // One plane at frame t.
-  void filter(const uint8_t* in, size_t t, const uint8_t** rows, uint16_t* counts) const noexcept {
-    const Axis::Taps taps = geometry_.y.classes[geometry_.y.class_of[t]];
-    for (size_t tap = taps.first; tap < taps.last; ++tap) {
-      rows[tap - taps.first] = in + geometry_.y.input_of(t, tap) * row_bytes_;
-    }
+  void filter(const uint8_t* in, size_t t, uint16_t* counts) const noexcept {
+    const Axis& y = geometry_.y;
+    const Axis::Taps taps = y.classes[y.class_of[t]];
+    const size_t n_taps = taps.last - taps.first;
+    const uint8_t* x = n_taps == 0 ? in : in + y.input_of(t, taps.first) * row_bytes_;
     for (size_t group = 0; group < groups(); ++group) {
-      kernels_.memory_row(rows, tap_rows_.data() + group * geometry_.y.kernel + taps.first,
-                          taps.last - taps.first, counts + group * in_channels_, word_bytes_);
+      kernels_.memory_row(x, y.dilation * row_bytes_,
+                          weights_.data() + (group * y.kernel + taps.first) * word_bytes_, n_taps,
+                          counts + group * in_channels_, word_bytes_);
     }
   }
-
-  size_t row_floats() const { return align(channels_ * sizeof(float)); }
 
   CountBases read_weights(const OpInput& input) {
     const BufferSpec& in = input.input();
@@ -81,7 +87,7 @@ class BinaryMemory final : public RowOp {
     input.require(channels_ % in_channels_ == 0, "output channels are no multiple of the input's");
     input.check_work(work());
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", taps, channels_);
-    input.claim(groups() * taps * (word_bytes_ + sizeof(uint8_t*)) +
+    input.claim(groups() * taps * word_bytes_ +
                 geometry_.n_classes() * channels_ * sizeof(int32_t));
 
     weights_.assign(groups() * taps * word_bytes_, 0);
@@ -94,7 +100,6 @@ class BinaryMemory final : public RowOp {
         const int bit = from[source / 8] >> (source % 8) & 1;
         to[c / 8] |= static_cast<uint8_t>(bit << (c % 8));
       }
-      tap_rows_.push_back(to);
     }
 
     CountBases counts{taps, {}};
@@ -108,8 +113,7 @@ class BinaryMemory final : public RowOp {
   uint32_t input_;
   Geometry geometry_;
   size_t channels_, in_channels_, planes_, plane_bytes_, row_bytes_, word_bytes_;
-  std::vector<uint8_t> weights_;  // [group][tap][word_bytes]
-  std::vector<const uint8_t*> tap_rows_;
+  AlignedVector<uint8_t> weights_;  // [group][tap][word_bytes]
   OutputStage stage_;
 };
 

@@ -62,9 +62,7 @@ class ByteConv2d final : public Op {
         geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, lines);
         kernels_.byte_matmul(lines, geometry_.x.stride * in_channels_, offsets_.data(),
                              weights_.data(), sums, rows, padded_, offsets_.size());
-        for (size_t r = 0; r < rows; ++r) {
-          stage_.finish_floats(workspace, first + r, sums + r * padded_);
-        }
+        stage_.finish_floats(workspace, first, sums, rows, padded_);
       }
     }
   }
@@ -99,7 +97,7 @@ class ByteConv2d final : public Op {
   size_t channels_, padded_, in_channels_;
   size_t groups_;      // of four bytes in one line of a patch
   size_t line_bytes_;  // from one tap's line to the next
-  std::vector<int8_t> weights_;
+  AlignedVector<int8_t> weights_;
   std::vector<uint32_t> offsets_;  // of a patch's groups from its start
   OutputStage stage_;
 };

@@ -9,7 +9,7 @@
 namespace bifast {
 namespace {
 
-// Positions that are computed at once, all of one row of the output where patches overlap.
+// Positions that are computed at once where patches are copied.
 constexpr size_t kRows = 32;
 constexpr size_t kMaxDepth = size_t{1} << 20;
 
@@ -24,6 +24,7 @@ class Conv2d final : public RowOp {
         positions_(input.output().positions()),
         in_channels_(input.input().channels),
         depth_(geometry_.taps() * in_channels_),
+        source_bytes_(geometry_.padded_bytes(in_channels_ * sizeof(float))),
         placement_(placement()),
         stage_(input) {
     input.require_floats();
@@ -35,93 +36,92 @@ class Conv2d final : public RowOp {
     weights_.resize(depth_ * padded_, 0.0f);
     for (size_t k = 0; k < depth_; ++k) {
       std::copy_n(w.data() + k * channels_, channels_, weights_.data() + k * padded_);
-      const size_t line = k / line_depth(), in_line = k % line_depth();
-      offsets_.push_back(static_cast<uint32_t>(line * line_floats() + in_line));
+      offsets_.push_back(offset(k));
     }
   }
 
-  size_t scratch_bytes() const override { return patch_bytes() + kRows * padded_ * sizeof(float); }
+  size_t scratch_bytes() const override {
+    switch (placement_) {
+      case Placement::input:
+        return 0;
+      case Placement::padded:
+        return align(source_bytes_);
+      default:
+        return align(kRows * depth_ * sizeof(float) + kGatherSlack);
+    }
+  }
   uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_; }
 
   const Axis& rows() const override { return geometry_.y; }
 
   void run_rows(const Workspace& workspace, size_t first_row,
                 size_t last_row) const noexcept override {
-    float* sums = reinterpret_cast<float*>(workspace.scratch + patch_bytes());
     const float* in = workspace.buffer<float>(input_);
-    const size_t begin = first_row * geometry_.x.out, end = last_row * geometry_.x.out;
-    const size_t run = placement_ == Placement::lines ? geometry_.x.out : end - begin;
-    for (size_t start = begin; start < end; start += run) {
-      for (size_t first = start; first < start + run; first += kRows) {
-        const size_t rows = std::min(kRows, start + run - first);
-        const float* a = place(in, first, rows, reinterpret_cast<float*>(workspace.scratch));
-        kernels_.float_matmul(a, patch_step(), offsets_.data(), weights_.data(), sums, rows,
-                              padded_, depth_);
-        for (size_t r = 0; r < rows; ++r) {
-          stage_.finish_floats(workspace, first + r, sums + r * padded_);
-        }
+    auto* copy = reinterpret_cast<float*>(workspace.scratch);
+    if (placement_ == Placement::patches) {
+      const size_t end = last_row * geometry_.x.out;
+      for (size_t first = first_row * geometry_.x.out; first < end; first += kRows) {
+        const size_t rows = std::min(kRows, end - first);
+        geometry_.gather(reinterpret_cast<const uint8_t*>(in), in_channels_ * sizeof(float), first,
+                         rows, depth_ * sizeof(float), workspace.scratch);
+        multiply(workspace, copy, depth_, first, rows);
       }
+      return;
+    }
+    if (placement_ == Placement::padded) {
+      geometry_.pad(reinterpret_cast<const uint8_t*>(in), in_channels_ * sizeof(float), first_row,
+                    last_row, workspace.scratch);
+      in = copy;
+    }
+    if (geometry_.x.out == 1) {  // one run of rows
+      const size_t step = geometry_.y.stride * line_floats();
+      multiply(workspace, in + first_row * step, step, first_row, last_row - first_row);
+      return;
+    }
+    for (size_t row = first_row; row < last_row; ++row) {
+      multiply(workspace, in + row * geometry_.y.stride * line_floats(),
+               geometry_.x.stride * in_channels_, row * geometry_.x.out, geometry_.x.out);
     }
   }
 
  private:
-  // Where the kernel finds the patches: in the input, in copies of the lines that they share, or
-  // each copied by itself.
-  enum class Placement { input, lines, patches };
+  // Where the kernel finds the patches: in the input, in a copy that has the padding around it, or,
+  // where that would be large, each copied by itself. Missing taps become zeros: adding the product
+  // 0 * w changes no bit of a sum that starts at +0.
+  enum class Placement { input, padded, patches };
 
   Placement placement() const {
-    if (geometry_.patches_are_runs()) return Placement::input;
-    // Then lines are no longer than the patches together.
-    const bool overlap = geometry_.x.dilation == 1 && geometry_.x.stride <= geometry_.x.kernel;
-    return overlap ? Placement::lines : Placement::patches;
+    if (geometry_.y.complete() && geometry_.x.complete() && geometry_.y.pad == 0 &&
+        geometry_.x.pad == 0) {
+      return Placement::input;
+    }
+    return source_bytes_ == kNoPadding ? Placement::patches : Placement::padded;
   }
-  size_t line_depth() const { return geometry_.x.kernel * in_channels_; }
-  // Floats from one tap's line to the next.
+  // Floats from one line of the input, or of its copy, to the next.
   size_t line_floats() const {
-    if (placement_ != Placement::lines) return line_depth();
-    const size_t outputs = std::min(kRows, geometry_.x.out);
-    return ((outputs - 1) * geometry_.x.stride + geometry_.x.kernel) * in_channels_;
+    return in_channels_ * (placement_ == Placement::padded ? geometry_.x.span() : geometry_.x.in);
   }
-  size_t patch_step() const {
-    switch (placement_) {
-      case Placement::input:
-        return geometry_.patch_step() * in_channels_;
-      case Placement::lines:
-        return geometry_.x.stride * in_channels_;
-      default:
-        return depth_;
-    }
+  // Of element k of a patch from the patch's start.
+  uint32_t offset(size_t k) const {
+    if (placement_ == Placement::patches) return static_cast<uint32_t>(k);
+    const size_t tap = k / in_channels_, c = k % in_channels_;
+    const size_t ty = tap / geometry_.x.kernel, tx = tap % geometry_.x.kernel;
+    return static_cast<uint32_t>(ty * geometry_.y.dilation * line_floats() +
+                                 tx * geometry_.x.dilation * in_channels_ + c);
   }
-  size_t patch_bytes() const {
-    const size_t floats = placement_ == Placement::lines     ? geometry_.y.kernel * line_floats()
-                          : placement_ == Placement::patches ? kRows * depth_
-                                                             : 0;
-    return align(floats * sizeof(float));
-  }
-
-  // Missing taps become zeros: adding the product 0 * w changes no bit of a sum that starts at +0.
-  const float* place(const float* in, size_t first, size_t rows, float* patches) const noexcept {
-    if (placement_ == Placement::input) return in + first * patch_step();
-    const auto* bytes = reinterpret_cast<const uint8_t*>(in);
-    const size_t position_bytes = in_channels_ * sizeof(float);
-    if (placement_ == Placement::lines) {
-      geometry_.gather_lines(bytes, position_bytes, first, rows, line_floats() * sizeof(float),
-                             reinterpret_cast<uint8_t*>(patches));
-    } else {
-      for (size_t r = 0; r < rows; ++r) {
-        geometry_.gather(bytes, position_bytes, first + r,
-                         reinterpret_cast<uint8_t*>(patches + r * depth_));
-      }
-    }
-    return patches;
+  void multiply(const Workspace& workspace, const float* a, size_t stride, size_t first,
+                size_t rows) const noexcept {
+    const FloatProduct product{a, stride, offsets_.data(), weights_.data(), padded_, depth_};
+    const Results to = stage_.results(workspace, first, rows, nullptr);
+    kernels_.float_product(&product, &stage_.floats(), &to);
   }
 
   const Kernels& kernels_;
   uint32_t input_;
   Geometry geometry_;
-  size_t channels_, padded_, positions_, in_channels_, depth_;
+  size_t channels_, padded_, positions_, in_channels_, depth_, source_bytes_;
   Placement placement_;
-  std::vector<float> weights_;
+  AlignedVector<float> weights_;
   std::vector<uint32_t> offsets_;  // of a patch's elements from its start
   OutputStage stage_;
 };

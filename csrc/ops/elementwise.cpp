@@ -1,7 +1,4 @@
 // The output stage alone: batch-norm, PReLU, residual add, sign.
-#include <cstring>
-
-#include "align.h"
 #include "ops/output_stage.h"
 
 namespace bifast {
@@ -19,16 +16,10 @@ class Elementwise final : public Op {
     input.require_no_weights();
   }
 
-  size_t scratch_bytes() const override { return align(channels_ * sizeof(float)); }
   uint64_t work() const override { return uint64_t{positions_} * channels_; }
 
   void run(const Workspace& workspace) const noexcept override {
-    auto* row = reinterpret_cast<float*>(workspace.scratch);
-    const float* in = workspace.buffer<float>(input_);
-    for (size_t position = 0; position < positions_; ++position) {
-      std::memcpy(row, in + position * channels_, channels_ * sizeof(float));
-      stage_.finish_floats(workspace, position, row);
-    }
+    stage_.finish_floats(workspace, 0, workspace.buffer<float>(input_), positions_, channels_);
   }
 
  private:

@@ -1,14 +1,66 @@
-// Gathering of the patches that a convolution reads.
+// Gathering of the patches that a convolution reads, and the input with its padding around it.
 #include "ops/geometry.h"
 
 #include <algorithm>
 #include <cstring>
 
 namespace bifast {
+namespace {
 
-void Geometry::gather(const uint8_t* input, size_t row_bytes, size_t position,
-                      uint8_t* patch) const {
-  const size_t oy = position / x.out, ox = position % x.out;
+constexpr size_t kMaxPaddedBytes = size_t{4} << 20;
+
+// Whole vectors: n bytes and up to kGatherSlack - 1 more.
+inline void copy_line(const uint8_t* from, size_t n, uint8_t* to) {
+  for (size_t i = 0; i < n; i += kGatherSlack) std::memcpy(to + i, from + i, kGatherSlack);
+}
+
+}  // namespace
+
+size_t Geometry::padded_bytes(size_t row_bytes) const {
+  const size_t height = y.span(), width = x.span();
+  const bool fits = height <= kMaxPaddedBytes && width <= kMaxPaddedBytes / height &&
+                    row_bytes <= kMaxPaddedBytes / (height * width);
+  return fits ? height * width * row_bytes : kNoPadding;
+}
+
+void Geometry::pad(const uint8_t* input, size_t row_bytes, size_t first_row, size_t last_row,
+                   uint8_t* to) const {
+  if (first_row == last_row) return;
+  const size_t width = x.span(), used = x.pad >= width ? 0 : std::min(x.in, width - x.pad);
+  const size_t first = first_row * y.stride;
+  const size_t last = (last_row - 1) * y.stride + (y.kernel - 1) * y.dilation + 1;
+  std::memset(to + first * width * row_bytes, 0, (last - first) * width * row_bytes);
+  for (size_t line = std::max(first, y.pad); line < std::min(last, y.pad + y.in); ++line) {
+    std::memcpy(to + (line * width + x.pad) * row_bytes, input + (line - y.pad) * x.in * row_bytes,
+                used * row_bytes);
+  }
+}
+
+void Geometry::gather(const uint8_t* input, size_t row_bytes, size_t first, size_t n,
+                      size_t patch_bytes, uint8_t* patches) const {
+  constexpr uint8_t kZeros[kGatherSlack] = {};
+  const size_t line_bytes = x.kernel * row_bytes, used = y.kernel * line_bytes;
+  const size_t step = y.dilation * x.in * row_bytes;  // from one tap's line to the next
+  const bool whole_lines = x.dilation == 1 && x.complete() && y.complete();
+  size_t oy = first / x.out, ox = first % x.out;
+  for (size_t i = 0; i < n; ++i, patches += patch_bytes) {
+    if (whole_lines) {
+      const size_t corner = (oy * y.stride - y.pad) * x.in + ox * x.stride - x.pad;
+      const uint8_t* from = input + corner * row_bytes;
+      uint8_t* to = patches;
+      for (size_t ty = 0; ty < y.kernel; ++ty, from += step, to += line_bytes) {
+        copy_line(from, line_bytes, to);
+      }
+    } else {
+      gather_partly(input, row_bytes, oy, ox, patches);
+    }
+    if (used < patch_bytes) std::memcpy(patches + used, kZeros, kGatherSlack);
+    if (++ox == x.out) ox = 0, ++oy;
+  }
+}
+
+void Geometry::gather_partly(const uint8_t* input, size_t row_bytes, size_t oy, size_t ox,
+                             uint8_t* patch) const {
   const Axis::Taps ys = y.classes[y.class_of[oy]], xs = x.classes[x.class_of[ox]];
   const size_t line_bytes = x.kernel * row_bytes;
   if (ys.last - ys.first != y.kernel || xs.last - xs.first != x.kernel) {

@@ -3,6 +3,7 @@
 #define BIFAST_OPS_GEOMETRY_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "ops/op.h"
@@ -50,11 +51,16 @@ struct Axis {
     }
   }
 
+  // Inputs and padding from the first tap of the first output to the last of the last.
+  size_t span() const { return (out - 1) * stride + (kernel - 1) * dilation + 1; }
+  Axis padded() const { return {span(), out, kernel, stride, 0, dilation}; }
   // Input index that an existing tap of output i reads.
   size_t input_of(size_t i, size_t tap) const { return i * stride + tap * dilation - pad; }
   bool complete() const { return classes.size() == 1 && classes[0] == Taps{0, kernel}; }
 };
 
+inline constexpr size_t kNoPadding = SIZE_MAX;
+inline constexpr size_t kGatherSlack = 16;
 inline constexpr size_t kMaxKernel = 255;
 inline constexpr size_t kMaxGeometry = 65535;        // stride, pad, dilation
 inline constexpr uint64_t kMaxClassTaps = 1u << 26;  // classes * taps * output channels
@@ -114,14 +120,39 @@ struct Geometry {
     }
   }
 
-  // Copies the patch of one output position, row_bytes for each tap, missing taps zero. Whole runs
-  // of taps along x are contiguous in the input where dilation is 1.
-  void gather(const uint8_t* input, size_t row_bytes, size_t position, uint8_t* patch) const;
+  // The classes of n positions from `first` on; null where all are of one.
+  const uint32_t* classes(size_t first, size_t n, uint32_t* ids) const {
+    if (n_classes() == 1) return nullptr;
+    size_t oy = first / x.out, ox = first % x.out;
+    for (size_t i = 0; i < n; ++i) {
+      ids[i] = static_cast<uint32_t>(y.class_of[oy] * x.classes.size() + x.class_of[ox]);
+      if (++ox == x.out) ox = 0, ++oy;
+    }
+    return ids;
+  }
+
+  // The same convolution of an input that has its padding around it: all taps exist.
+  Geometry padded() const { return {y.padded(), x.padded()}; }
+  // Bytes of that input; kNoPadding where it would be too large to be worth it.
+  size_t padded_bytes(size_t row_bytes) const;
+  // Writes those lines of it that rows first_row .. last_row - 1 of the output read.
+  void pad(const uint8_t* input, size_t row_bytes, size_t first_row, size_t last_row,
+           uint8_t* to) const;
+
+  // Copies the patches of n output positions from `first` on, row_bytes for each tap, missing taps
+  // zero, to rows of patch_bytes with zeros behind the taps, fewer than kGatherSlack. May read and
+  // write kGatherSlack bytes behind both.
+  void gather(const uint8_t* input, size_t row_bytes, size_t first, size_t n, size_t patch_bytes,
+              uint8_t* patches) const;
 
   // Copies the y.kernel lines that n outputs of one row from `position` on read, line_bytes apart,
   // what lies outside the input as zeros. Dilation along x is 1.
   void gather_lines(const uint8_t* input, size_t row_bytes, size_t position, size_t n,
                     size_t line_bytes, uint8_t* lines) const;
+
+ private:
+  void gather_partly(const uint8_t* input, size_t row_bytes, size_t oy, size_t ox,
+                     uint8_t* patch) const;
 };
 
 }  // namespace bifast

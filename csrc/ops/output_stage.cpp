@@ -15,9 +15,6 @@ int32_t count_limit(int32_t base, int32_t threshold) {
   return room < 0 ? -1 : room / 2;
 }
 
-// Channels whose signs are made at once; a multiple of 8.
-constexpr size_t kSignBlock = 256;
-
 }  // namespace
 
 OutputStage::OutputStage(const OpInput& input)
@@ -36,8 +33,7 @@ OutputStage::OutputStage(const OpInput& input)
     input.require(bits.same_shape(out), "out_f32 and out_bits differ in shape");
     input.require(out_bits_ != input.spec.input, "out_bits is its own input");
     bits_row_bytes_ = bits.row_bytes();
-    bits_plane_bytes_ = bits.plane_bytes();
-    planes_ = bits.planes;
+    bits_plane_bytes_ = bits.planes == 2 ? bits.plane_bytes() : 0;
   }
   if (residual_ != kNone) {
     const BufferSpec& residual = file.buffers[residual_];
@@ -49,8 +45,7 @@ OutputStage::OutputStage(const OpInput& input)
       input.input().planes == 2 ? std::isfinite(s) && s > 0.0f : std::bit_cast<uint32_t>(s) == 0,
       "plane_scale: expected a positive number for an input of two planes, else 0");
   if (input.spec.flip != kNone) return;
-  read_affine(input);
-  read_sign_thresholds(input);
+  read_steps(input);
 }
 
 OutputStage::OutputStage(const OpInput& input, const CountBases& counts) : OutputStage(input) {
@@ -62,42 +57,49 @@ OutputStage::OutputStage(const OpInput& input, const CountBases& counts) : Outpu
 }
 
 void OutputStage::read_counts(const OpInput& input, const CountBases& counts) {
-  bases_ = counts.bases;
-  if (input.input().planes == 1) return;
-  input.claim(2 * channels_ * sizeof(float));
-  plane_scale_.assign(channels_, input.spec.plane_scale);
-  plane_shift_.assign(channels_, 0.0f);  // changes nothing: the product is added to the first sum
-  plane_affine_ = {plane_scale_.data(), plane_shift_.data(), nullptr};
+  floats_.plane_scale = input.spec.plane_scale;
+  const size_t n_padded = padded(channels_);
+  input.claim(counts.bases.size() * n_padded * sizeof(int32_t));
+  base_.resize(counts.bases.size() * n_padded);
+  for (size_t id = 0; id < counts.bases.size(); ++id) {
+    std::copy_n(counts.bases[id].data(), channels_, base_.data() + id * n_padded);
+  }
+  floats_.base = base_.data();
 }
 
-void OutputStage::read_sign_thresholds(const OpInput& input) {
-  const uint32_t id = input.spec.threshold;
-  if (id != kNone) {
-    input.require(out_bits_ != kNone, "threshold: expected out_bits with it");
-    sign_thresholds_ = input.floats(id, "threshold", planes_, channels_);
-  } else if (planes_ == 2) {
-    input.claim(planes_ * channels_ * sizeof(float));
-    sign_thresholds_.assign(planes_ * channels_, 0.0f);
+void OutputStage::set_step(Step step, const float* values, float rest) {
+  for (size_t c = 0; c < padded(channels_); ++c) {
+    const size_t at = c / kFloatBlock * kSteps + step;
+    steps_[at * kFloatBlock + c % kFloatBlock] = c < channels_ && values ? values[c] : rest;
   }
 }
 
-void OutputStage::read_affine(const OpInput& input) {
+void OutputStage::read_steps(const OpInput& input) {
   const OpSpec& s = input.spec;
+  input.claim((kSteps + 1) * padded(channels_) * sizeof(float));
+  steps_.resize(kSteps * padded(channels_));
+  no_residual_.assign(padded(channels_), -0.0f);  // changes no bit of what it is added to
+  set_step(kScale, nullptr, 1.0f);
+  set_step(kShift, nullptr, -0.0f);
+  set_step(kSlope, nullptr, 1.0f);
   if (s.scale != kNone || s.shift != kNone) {
-    scale_ = input.floats(s.scale, "scale", 1, channels_);
-    shift_ = input.floats(s.shift, "shift", 1, channels_);
-    affine_.scale = scale_.data();
-    affine_.shift = shift_.data();
+    set_step(kScale, input.floats(s.scale, "scale", 1, channels_).data(), 1.0f);
+    set_step(kShift, input.floats(s.shift, "shift", 1, channels_).data(), -0.0f);
   }
   if (s.slope != kNone) {
     const bool shared = input.file.tensors[s.slope].cols == 1;
-    slope_ = input.floats(s.slope, "slope", 1, shared ? 1 : channels_);
-    if (shared) {
-      input.claim(channels_ * sizeof(float));
-      slope_.resize(channels_, slope_[0]);
-    }
-    affine_.slope = slope_.data();
+    std::vector<float> slope = input.floats(s.slope, "slope", 1, shared ? 1 : channels_);
+    slope.resize(channels_, slope[0]);
+    set_step(kSlope, slope.data(), 1.0f);
   }
+  if (s.threshold != kNone) {
+    input.require(out_bits_ != kNone, "threshold: expected out_bits with it");
+    const size_t planes = bits_plane_bytes_ == 0 ? 1 : 2;
+    const std::vector<float> bounds = input.floats(s.threshold, "threshold", planes, channels_);
+    set_step(kBound, bounds.data(), 0.0f);
+    if (planes == 2) set_step(kSecondBound, bounds.data() + channels_, 0.0f);
+  }
+  floats_.steps = steps_.data();
 }
 
 void OutputStage::read_thresholds(const OpInput& input, const CountBases& counts) {
@@ -105,7 +107,7 @@ void OutputStage::read_thresholds(const OpInput& input, const CountBases& counts
   input.require(s.scale == kNone && s.shift == kNone && s.slope == kNone && s.residual == kNone &&
                     s.out_f32 == kNone,
                 "flip excludes scale, shift, slope, residual and out_f32");
-  input.require(planes_ == 1 && input.input().planes == 1,
+  input.require(bits_plane_bytes_ == 0 && input.input().planes == 1,
                 "integer thresholds are for one plane in and one out");
   const std::vector<int32_t> threshold = input.integers(s.threshold, "threshold", 1, channels_);
   const uint8_t* flip = input.bits(s.flip, "flip", 1, channels_).data;
@@ -117,86 +119,51 @@ void OutputStage::read_thresholds(const OpInput& input, const CountBases& counts
   input.claim(counts.bases.size() * n_padded * (sizeof(uint16_t) + 1));
   for (const std::vector<int32_t>& base : counts.bases) {
     // Padding channels: always within the limit, flipped to 0.
-    ThresholdTable table{std::vector<uint16_t>(n_padded, 65535),
-                         std::vector<uint8_t>(n_padded / 8, 0xFF)};
+    limit_.resize(limit_.size() + n_padded, 65535);
+    flip_.resize(flip_.size() + n_padded / 8, 0xFF);
+    uint16_t* limits = limit_.data() + limit_.size() - n_padded;
+    uint8_t* flips = flip_.data() + flip_.size() - n_padded / 8;
     for (size_t c = 0; c < channels_; ++c) {
       const int32_t limit = count_limit(base[c], threshold[c]);
       bool flipped = (flip[c / 8] >> (c % 8) & 1) != 0;
       // No count is small enough: every count is, flipped.
       if (limit < 0) flipped = !flipped;
-      table.limit[c] = limit < 0 ? 65535 : static_cast<uint16_t>(std::min(limit, 65535));
-      if (!flipped) table.flip[c / 8] &= static_cast<uint8_t>(~(1u << (c % 8)));
+      limits[c] = limit < 0 ? 65535 : static_cast<uint16_t>(std::min(limit, 65535));
+      if (!flipped) flips[c / 8] &= static_cast<uint8_t>(~(1u << (c % 8)));
     }
-    thresholds_.push_back(std::move(table));
   }
+  has_thresholds_ = true;
+  thresholds_ = {limit_.data(), flip_.data()};
 }
 
-void OutputStage::finish_counts(const Workspace& workspace, size_t position, size_t class_id,
-                                const uint16_t* p, const uint16_t* second,
-                                float* row) const noexcept {
-  if (!thresholds_.empty()) {
-    const ThresholdTable& table = thresholds_[class_id];
-    uint8_t* bits = workspace.buffer<uint8_t>(out_bits_) + position * bits_row_bytes_;
-    // A row of 16-byte units may end 8 bytes past the tables, which cover 64 channels a block.
-    const size_t covered = std::min(bits_row_bytes_, table.flip.size());
-    kernels_.threshold_row(p, table.limit.data(), table.flip.data(), bits, covered);
-    std::memset(bits + covered, 0, bits_row_bytes_ - covered);
-    return;
+Results OutputStage::results(const Workspace& workspace, size_t first, size_t n,
+                             const uint32_t* classes) const noexcept {
+  Results to{n,       channels_, classes,         no_residual_.data(), 0,
+             nullptr, nullptr,   bits_row_bytes_, bits_plane_bytes_};
+  if (residual_ != kNone) {
+    to.residual = workspace.buffer<float>(residual_) + first * channels_;
+    to.residual_stride = channels_;
   }
-  const int32_t* base = bases_[class_id].data();
-  if (second != nullptr) {
-    const Affine none{};
-    kernels_.affine_counts(p, base, &none, nullptr, row, channels_);
-    kernels_.affine_counts(second, base, &plane_affine_, row, row, channels_);
-    finish_floats(workspace, position, row);
-    return;
+  if (out_f32_ != kNone) to.y = workspace.buffer<float>(out_f32_) + first * channels_;
+  if (out_bits_ != kNone) {
+    to.bits = workspace.buffer<uint8_t>(out_bits_) + first * bits_row_bytes_;
   }
-  float* y = out_f32_ == kNone ? row : float_row(workspace, position);
-  kernels_.affine_counts(p, base, &affine_, residual_row(workspace, position), y, channels_);
-  write_signs(workspace, position, y);
+  return to;
 }
 
-void OutputStage::finish_floats(const Workspace& workspace, size_t position,
-                                float* v) const noexcept {
-  float* y = out_f32_ == kNone ? v : float_row(workspace, position);
-  kernels_.affine_floats(v, &affine_, residual_row(workspace, position), y, channels_);
-  write_signs(workspace, position, y);
-}
-
-float* OutputStage::float_row(const Workspace& workspace, size_t position) const noexcept {
-  return workspace.buffer<float>(out_f32_) + position * channels_;
-}
-
-const float* OutputStage::residual_row(const Workspace& workspace, size_t position) const noexcept {
-  return residual_ == kNone ? nullptr : workspace.buffer<float>(residual_) + position * channels_;
-}
-
-void OutputStage::write_signs(const Workspace& workspace, size_t position,
-                              const float* y) const noexcept {
-  if (out_bits_ == kNone) return;
-  uint8_t* bits = workspace.buffer<uint8_t>(out_bits_) + position * bits_row_bytes_;
-  if (sign_thresholds_.empty()) {
-    kernels_.sign_row(y, channels_, bits, bits_row_bytes_);
+void OutputStage::finish_counts(const CountRows& counts, const Results& to) const noexcept {
+  if (has_thresholds_) {
+    kernels_.count_thresholds(&counts, &thresholds_, &to);
   } else {
-    write_planes(y, bits);
+    kernels_.count_floats(&counts, &floats_, &to);
   }
 }
 
-void OutputStage::write_planes(const float* y, uint8_t* bits) const noexcept {
-  float signs[2][kSignBlock];
-  for (size_t start = 0; start < channels_; start += kSignBlock) {
-    const size_t n = std::min(kSignBlock, channels_ - start), at = start / 8;
-    const size_t n_bytes = start + n == channels_ ? bits_row_bytes_ - at : n / 8;
-    const float* threshold = sign_thresholds_.data() + start;
-    for (size_t c = 0; c < n; ++c) signs[0][c] = y[start + c] >= threshold[c] ? 1.0f : -1.0f;
-    kernels_.sign_row(signs[0], n, bits + at, n_bytes);
-    if (planes_ == 1) continue;
-    threshold += channels_;
-    for (size_t c = 0; c < n; ++c) {
-      signs[1][c] = y[start + c] - signs[0][c] >= threshold[c] ? 1.0f : -1.0f;
-    }
-    kernels_.sign_row(signs[1], n, bits + bits_plane_bytes_ + at, n_bytes);
-  }
+void OutputStage::finish_floats(const Workspace& workspace, size_t first, const float* v, size_t n,
+                                size_t stride) const noexcept {
+  const FloatRows rows{v, stride};
+  const Results to = results(workspace, first, n, nullptr);
+  kernels_.float_rows(&rows, &floats_, &to);
 }
 
 }  // namespace bifast

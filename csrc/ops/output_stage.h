@@ -25,45 +25,41 @@ class OutputStage {
   explicit OutputStage(const OpInput& input);
   // For layers whose sums are counts.
   OutputStage(const OpInput& input, const CountBases& counts);
-  OutputStage(const OutputStage&) = delete;  // affine_ points into the tables
+  OutputStage(const OutputStage&) = delete;  // the stages point into the tables
   OutputStage& operator=(const OutputStage&) = delete;
 
-  // Counts, limits and flips of one position are padded to this many channels.
+  // Rows of counts are padded to this many channels.
   static size_t padded(size_t channels) { return round_up(channels, kColumnBlock); }
+  // Where a layer that makes its sums and ends in one kernel puts n positions from `first` on.
+  // classes: [n], or null where there is one class.
+  Results results(const Workspace& workspace, size_t first, size_t n,
+                  const uint32_t* classes) const noexcept;
+  // Null where the layer ends in floats.
+  const ThresholdStage* thresholds() const { return has_thresholds_ ? &thresholds_ : nullptr; }
+  const FloatStage& floats() const { return floats_; }
 
-  // p: [padded(channels)], of the input's first plane; second: of its second, null if it has none;
-  // row: [channels], room for floats that have no buffer of their own.
-  void finish_counts(const Workspace& workspace, size_t position, size_t class_id,
-                     const uint16_t* p, const uint16_t* second, float* row) const noexcept;
-  // v: [channels], may be overwritten.
-  void finish_floats(const Workspace& workspace, size_t position, float* v) const noexcept;
+  void finish_counts(const CountRows& counts, const Results& to) const noexcept;
+  // v: [n][stride], may be overwritten.
+  void finish_floats(const Workspace& workspace, size_t first, const float* v, size_t n = 1,
+                     size_t stride = 0) const noexcept;
 
  private:
-  struct ThresholdTable {
-    std::vector<uint16_t> limit;
-    std::vector<uint8_t> flip;
-  };
-
-  void read_affine(const OpInput& input);
-  void read_sign_thresholds(const OpInput& input);
+  void read_steps(const OpInput& input);
   void read_thresholds(const OpInput& input, const CountBases& counts);
   void read_counts(const OpInput& input, const CountBases& counts);
-  float* float_row(const Workspace& workspace, size_t position) const noexcept;
-  const float* residual_row(const Workspace& workspace, size_t position) const noexcept;
-  void write_signs(const Workspace& workspace, size_t position, const float* y) const noexcept;
-  void write_planes(const float* y, uint8_t* bits) const noexcept;
+  // Fills a table of floats_.steps; `rest` stands behind the channels.
+  void set_step(Step step, const float* values, float rest);
 
   const Kernels& kernels_;
   uint32_t residual_, out_f32_, out_bits_;
   size_t channels_, bits_row_bytes_ = 0, bits_plane_bytes_ = 0;
-  uint32_t planes_ = 1;                      // of out_bits
-  std::vector<ThresholdTable> thresholds_;   // [class]; empty: affine
-  std::vector<std::vector<int32_t>> bases_;  // [class][channel]
-  std::vector<float> scale_, shift_, slope_;
-  Affine affine_{};
-  std::vector<float> sign_thresholds_;  // [planes][channel]; empty: signs of one plane, at zero
-  std::vector<float> plane_scale_, plane_shift_;
-  Affine plane_affine_{};  // of the input's second plane
+  bool has_thresholds_ = false;
+  AlignedVector<uint16_t> limit_;  // [class][padded]
+  AlignedVector<uint8_t> flip_;    // [class][padded / 8]
+  AlignedVector<int32_t> base_;    // [class][padded]
+  AlignedVector<float> steps_, no_residual_;
+  ThresholdStage thresholds_{};
+  FloatStage floats_{};
 };
 
 }  // namespace bifast

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "align.h"
 #include "format.h"
 #include "kernels/kernels.h"
 
@@ -20,7 +21,7 @@ struct PatchLayout {
   size_t taps, in_channels, tap_bytes, depth_bytes;
 };
 
-using Panel = std::vector<uint8_t>;
+using Panel = AlignedVector<uint8_t>;
 
 // The panels of a model while it is loaded: layers that share weights (the same layer at several
 // depths) share their panel.

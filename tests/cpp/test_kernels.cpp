@@ -64,23 +64,42 @@ float plus_minus(const uint8_t* row, size_t bit) {
   return (row[bit / 8] >> (bit % 8)) & 1 ? 1.0f : -1.0f;
 }
 
-void test_binary_matmul(const Kernels& scalar) {
+// Tables of steps, and a residual of nothing, for 64 channels.
+std::vector<float> steps_of(const std::vector<float>& scale, const std::vector<float>& shift,
+                            const std::vector<float>& slope, const std::vector<float>& bounds) {
+  std::vector<float> steps;
+  for (size_t c = 0; c < 64; c += bifast::kFloatBlock) {
+    for (const float* table : {&scale[c], &shift[c], &slope[c], &bounds[c], &bounds[64 + c]}) {
+      steps.insert(steps.end(), table, table + bifast::kFloatBlock);
+    }
+  }
+  return steps;
+}
+
+const std::vector<float> kOnes(64, 1.0f), kMinusZeros(64, -0.0f), kZeros(128, 0.0f);
+const std::vector<float> kPlain = steps_of(kOnes, kMinusZeros, kOnes, kZeros);
+
+void test_binary_product(const Kernels& scalar) {
   std::mt19937 random(1);
   for (const size_t depth : {16, 32, 48, 256, 512}) {
     const size_t rows = 3, cols = 64;
     const auto a = integers<uint8_t>(random, rows * depth),
                w = integers<uint8_t>(random, cols * depth);
-    std::vector<uint16_t> p(rows * cols);
-    scalar.binary_matmul(a.data(), depth, w.data(), p.data(), cols, rows, cols, depth);
+    const std::vector<int32_t> base(cols, static_cast<int32_t>(8 * depth));
+    const bifast::BinaryProduct product{a.data(), depth, 0, w.data(), depth};
+    const bifast::FloatStage stage{base.data(), 0.0f, kPlain.data()};
+    std::vector<float> y(rows * cols);
+    const bifast::Results to{rows, cols, nullptr, kMinusZeros.data(), 0, y.data(), nullptr, 0, 0};
+    scalar.binary_floats(&product, &stage, &to);
     bool same = true;
     for (size_t i = 0; i < rows * cols; ++i) {
       float dot = 0.0f;
       for (size_t k = 0; k < 8 * depth; ++k) {
         dot += plus_minus(&a[i / cols * depth], k) * plus_minus(&w[i % cols * depth], k);
       }
-      same = same && static_cast<float>(8 * depth) - 2.0f * static_cast<float>(p[i]) == dot;
+      same = same && y[i] == dot;
     }
-    expect(same, "scalar binary_matmul is the +-1 product, depth_bytes " + std::to_string(depth));
+    expect(same, "scalar binary_floats is the +-1 product, depth_bytes " + std::to_string(depth));
   }
 }
 
@@ -90,18 +109,14 @@ void test_memory_row(const Kernels& scalar) {
   for (const size_t n_taps : {1, 6, 20, 28, 29, 100}) {
     const auto x = integers<uint8_t>(random, n_taps * n_bytes),
                w = integers<uint8_t>(random, n_taps * n_bytes);
-    std::vector<const uint8_t*> x_taps, w_taps;
-    for (size_t tap = 0; tap < n_taps; ++tap) {
-      x_taps.push_back(&x[tap * n_bytes]);
-      w_taps.push_back(&w[tap * n_bytes]);
-    }
     std::vector<uint16_t> p(8 * n_bytes);
-    scalar.memory_row(x_taps.data(), w_taps.data(), n_taps, p.data(), n_bytes);
+    scalar.memory_row(x.data(), n_bytes, w.data(), n_taps, p.data(), n_bytes);
     bool same = true;
     for (size_t c = 0; c < 8 * n_bytes; ++c) {
       float dot = 0.0f;
-      for (size_t tap = 0; tap < n_taps; ++tap)
-        dot += plus_minus(x_taps[tap], c) * plus_minus(w_taps[tap], c);
+      for (size_t tap = 0; tap < n_taps; ++tap) {
+        dot += plus_minus(&x[tap * n_bytes], c) * plus_minus(&w[tap * n_bytes], c);
+      }
       same = same && static_cast<float>(n_taps) - 2.0f * static_cast<float>(p[c]) == dot;
     }
     expect(same, "scalar memory_row is the +-1 filter, taps " + std::to_string(n_taps));
@@ -114,65 +129,88 @@ void test_bits(const Kernels& scalar) {
   p[5] = limit[5];
   const auto flip = integers<uint8_t>(random, 8);
   uint8_t bits[8];
-  scalar.threshold_row(p.data(), limit.data(), flip.data(), bits, sizeof(bits));
+  const bifast::CountRows counts{p.data(), nullptr, 64};
+  const bifast::ThresholdStage thresholds{limit.data(), flip.data()};
+  bifast::Results to{1, 64, nullptr, kMinusZeros.data(), 0, nullptr, bits, sizeof(bits), 0};
+  scalar.count_thresholds(&counts, &thresholds, &to);
   bool same = true;
   for (size_t c = 0; c < 64; ++c) {
     same = same &&
            (plus_minus(bits, c) > 0) == ((p[c] <= limit[c]) != (plus_minus(flip.data(), c) > 0));
   }
-  expect(same, "scalar threshold_row is (p <= limit) xor flip");
+  expect(same, "scalar count_thresholds is (p <= limit) xor flip");
 
   auto x = reals(random, 61);
   x[0] = -0.0f;
   x[1] = 0.0f;
   x[2] = -1e-45f;
-  scalar.sign_row(x.data(), x.size(), bits, sizeof(bits));
+  const bifast::FloatRows floats{x.data(), x.size()};
+  const bifast::FloatStage signs{nullptr, 0.0f, kPlain.data()};
+  to.channels = x.size();
+  scalar.float_rows(&floats, &signs, &to);
   same = true;
   for (size_t c = 0; c < 64; ++c)
     same = same && (plus_minus(bits, c) > 0) == (c < x.size() && x[c] >= 0.0f);
-  expect(same, "scalar sign_row is x >= 0, with -0.0 >= 0 and zero padding");
+  expect(same, "scalar float_rows gives x >= 0, with -0.0 >= 0 and zero padding");
 }
 
 void test_floats(const Kernels& scalar) {
   std::mt19937 random(4);
   const size_t n = 37;
-  const auto scale = reals(random, n), shift = reals(random, n), slope = reals(random, n);
-  const auto residual = reals(random, n), v = reals(random, n);
-  const bifast::Affine affine = {scale.data(), shift.data(), slope.data()};
-  const auto p = integers<uint16_t>(random, n);
-  const std::vector<int32_t> base(n, 1152);
+  const auto scale = reals(random, 64), shift = reals(random, 64), slope = reals(random, 64);
+  const auto residual = reals(random, n), v = reals(random, n), signs = reals(random, 128);
+  const auto p = integers<uint16_t>(random, 128);
+  const std::vector<int32_t> base(64, 1152);
   std::vector<float> y(n), z(n);
-  scalar.affine_floats(v.data(), &affine, residual.data(), y.data(), n);
-  scalar.affine_counts(p.data(), base.data(), &affine, residual.data(), z.data(), n);
+  uint8_t bits[16];
+  const std::vector<float> steps = steps_of(scale, shift, slope, signs);
+  const bifast::FloatStage stage{base.data(), 0.75f, steps.data()};
+  const bifast::FloatRows floats{v.data(), n};
+  const bifast::CountRows counts{p.data(), p.data() + 64, 64};
+  bifast::Results to{1, n, nullptr, residual.data(), n, y.data(), nullptr, 8, 0};
+  scalar.float_rows(&floats, &stage, &to);
+  to.y = z.data();
+  to.bits = bits;
+  to.plane_bytes = 8;
+  scalar.count_floats(&counts, &stage, &to);
   const auto expected = [&](float value, size_t c) {
     const volatile float product = value * scale[c];
     const volatile float sum = product + shift[c];
     const volatile float activated = sum >= 0.0f ? sum : sum * slope[c];
     return activated + residual[c];
   };
-  bool same = true;
+  bool same = true, same_bits = true;
   for (size_t c = 0; c < n; ++c) {
-    same = same && y[c] == expected(v[c], c) &&
-           z[c] == expected(static_cast<float>(base[c] - 2 * p[c]), c);
+    const volatile float second = static_cast<float>(base[c] - 2 * p[64 + c]) * 0.75f;
+    const float sum = static_cast<float>(base[c] - 2 * p[c]) + second;
+    same = same && y[c] == expected(v[c], c) && z[c] == expected(sum, c);
+    const float first = z[c] >= signs[c] ? 1.0f : -1.0f;
+    same_bits = same_bits && plus_minus(bits, c) == first &&
+                (plus_minus(bits + 8, c) > 0) == (z[c] - first >= signs[64 + c]);
   }
-  expect(same, "scalar affine rows follow the written order");
+  expect(same, "scalar rows of floats follow the written order");
+  expect(same_bits, "scalar rows of floats end in two planes of signs");
 
   const size_t rows = 3, cols = 16, depth = 27;
   const auto a = reals(random, rows * depth), w = reals(random, depth * cols);
   std::vector<uint32_t> offset(depth);  // backwards
   for (size_t k = 0; k < depth; ++k) offset[k] = static_cast<uint32_t>(depth - 1 - k);
   std::vector<float> out(rows * cols);
-  scalar.float_matmul(a.data(), depth, offset.data(), w.data(), out.data(), rows, cols, depth);
+  const bifast::FloatProduct product{a.data(), depth, offset.data(), w.data(), cols, depth};
+  const bifast::FloatStage plain{nullptr, 0.0f, kPlain.data()};
+  const bifast::Results sums_to{rows,    cols, nullptr, kMinusZeros.data(), 0, out.data(),
+                                nullptr, 0,    0};
+  scalar.float_product(&product, &plain, &sums_to);
   same = true;
   for (size_t i = 0; i < out.size(); ++i) {
     float sums[4] = {};
     for (size_t k = 0; k < depth; ++k) {
-      const volatile float product = a[i / cols * depth + offset[k]] * w[k * cols + i % cols];
-      sums[k % 4] += product;
+      const volatile float term = a[i / cols * depth + offset[k]] * w[k * cols + i % cols];
+      sums[k % 4] += term;
     }
     same = same && out[i] == (sums[0] + sums[1]) + (sums[2] + sums[3]);
   }
-  expect(same, "scalar float_matmul adds in the written order");
+  expect(same, "scalar float_product adds in the written order");
 }
 
 void test_against_scalar(const Kernels& kernels) {
@@ -187,21 +225,20 @@ void test_against_scalar(const Kernels& kernels) {
   }
 }
 
-// One count too many in the last column of the last row.
-void wrong_matmul(const uint8_t* a, size_t a_stride, const uint8_t* panel, uint16_t* p,
-                  size_t p_stride, size_t rows, size_t cols, size_t depth_bytes) {
-  bifast::find_isa("scalar").binary_matmul(a, a_stride, panel, p, p_stride, rows, cols,
-                                           depth_bytes);
-  if (rows > 0) ++p[(rows - 1) * p_stride + cols - 1];
+// One bit wrong in the last row.
+void wrong_product(const bifast::BinaryProduct* product, const bifast::ThresholdStage* stage,
+                   const bifast::Results* to) {
+  bifast::find_isa("scalar").binary_thresholds(product, stage, to);
+  if (to->rows > 0) to->bits[(to->rows - 1) * to->bits_stride] ^= 1;
 }
 
 void test_selfcheck_finds_faults() {
   Kernels broken = bifast::find_isa("scalar");
   broken.name = "broken";
-  broken.binary_matmul = wrong_matmul;
+  broken.binary_thresholds = wrong_product;
   const std::string text = expect_error(BIFAST_INTERNAL, "a wrong kernel is found",
                                         [&] { bifast::check_kernel(broken, 0); });
-  expect(has(text, "broken binary_matmul") && has(text, "rows=1 cols=1 "),
+  expect(has(text, "broken binary_thresholds") && has(text, "rows=1 cols=1 "),
          "the fault is named: " + text);
 }
 
@@ -239,7 +276,7 @@ void test_dispatch() {
 
 int main() {
   const Kernels& scalar = bifast::find_isa("scalar");
-  test_binary_matmul(scalar);
+  test_binary_product(scalar);
   test_memory_row(scalar);
   test_bits(scalar);
   test_floats(scalar);

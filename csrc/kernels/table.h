@@ -1,0 +1,38 @@
+// The kernel table of an instruction set, from the class that its file defines.
+#ifndef BIFAST_KERNELS_TABLE_H_
+#define BIFAST_KERNELS_TABLE_H_
+
+#include "kernels/bytes.h"
+#include "kernels/kernels.h"
+#include "kernels/lanes.h"
+#include "kernels/log_mel.h"
+#include "kernels/memory.h"
+#include "kernels/products.h"
+#include "kernels/stages.h"
+
+namespace bifast {
+namespace {
+
+template <typename Isa>
+constexpr Kernels kernels_of(const char* name) {
+  return {
+      .name = name,
+      .tile_cols = Isa::kTileCols,
+      .tile_bytes = Isa::kTileBytes,
+      .frame_lanes = Isa::kFrames,
+      .binary_thresholds = binary_thresholds<Isa>,
+      .binary_floats = binary_floats<Isa>,
+      .float_product = float_product<Isa>,
+      .memory_row = memory_row<Isa::kCountLanes>,
+      .count_thresholds = finish_count_rows<Isa, ThresholdStage>,
+      .count_floats = finish_count_rows<Isa, FloatStage>,
+      .float_rows = finish_float_rows<Isa>,
+      .byte_matmul = byte_matmul<typename Isa::Bytes, Isa::kByteRows, Isa::kByteVecs>,
+      .log_mel = log_mel<Isa::kFrames>,
+  };
+}
+
+}  // namespace
+}  // namespace bifast
+
+#endif  // BIFAST_KERNELS_TABLE_H_
