@@ -38,27 +38,20 @@ class Voice:
         Reads a word from standard input or the argument `{word}` and writes `{out}`.
     peak_db
         Level of the loudest sample, dBFS.
-    words
-        What it says.
     """
 
     name: str
     command: tuple[str, ...]
     peak_db: float
-    words: tuple[str, ...] = WORDS
 
 
-# Training uses none of these voices. slt and rms are made from recordings of a woman and a man; espeak-ng
-# computes its voices from formants: further from people, so each says half of the words. Who says what is
-# fixed by this rule, not by what a model recognises.
-SLT = ("text2wave", "-eval", "(voice_cmu_us_slt_arctic_hts)", "-o", "{out}")
-RMS = ("flite", "-voice", "rms", "--setf", "duration_stretch=1.2", "-t", "{word}", "-o", "{out}")
-VOICES = (
-    Voice("slt", SLT, -3.0),
-    Voice("rms", RMS, -4.5),
-    Voice("rp", ("espeak-ng", "-v", "en-gb-x-rp", "-w", "{out}", "{word}"), -6.0, WORDS[:4]),
-    Voice("f3", ("espeak-ng", "-v", "en-us+f3", "-w", "{out}", "{word}"), -9.0, WORDS[4:]),
+# Training uses neither voice; both are made from recordings, of a man and a woman.
+RMS = Voice(
+    "rms",
+    ("flite", "-voice", "rms", "--setf", "duration_stretch=1.2", "-t", "{word}", "-o", "{out}"),
+    -4.5,
 )
+SLT = Voice("slt", ("text2wave", "-eval", "(voice_cmu_us_slt_arctic_hts)", "-o", "{out}"), -3.0)
 
 
 def speak(voice: Voice, word: str) -> NDArray[np.float64]:
@@ -101,11 +94,10 @@ def main() -> None:
     default = Path(__file__).resolve().parent.parent / "python" / "bifast" / "sounds"
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else default
     rng = np.random.default_rng(4)
-    for voice in VOICES:
-        for word in voice.words:
-            save(folder / f"{word}-{voice.name}.wav", centred(speak(voice, word)), rng)
+    for word in WORDS:
+        save(folder / f"{word}-{RMS.name}.wav", centred(speak(RMS, word)), rng)
     gap = np.zeros(round(SENTENCE_GAP * RATE))
-    spoken = [part for word in WORDS for part in (speak(VOICES[0], word), gap)]
+    spoken = [part for word in WORDS for part in (speak(SLT, word), gap)]
     save(folder / "sentence.wav", np.concatenate([gap, *spoken]), rng)
 
 
