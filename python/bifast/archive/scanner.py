@@ -16,6 +16,7 @@ from bifast.detector import Event
 from bifast.errors import BifastError
 from bifast.listener import Listener
 from bifast.model import Model
+from bifast.results import Scan
 from bifast.word import Word
 
 
@@ -120,16 +121,22 @@ def scan_files(
 
 def _scan(settings: Settings, file: str) -> tuple[list[Heard], float]:
     """Push a file with silence round it, as `bifast listen` does."""
+    heard: list[Heard] = []
     with listen(settings) as listener:
         # Without the listener itself, which would keep the audio of each event.
         stream, detector, lead = listener.stream, listener.detector, listener.quiet
-        rate, quiet = detector.sample_rate, np.zeros(lead, np.int16)
-        events = detector.update(stream.push(quiet))
-        for block in audio.stream(file, rate):
-            events += detector.update(stream.push(block))
-        seconds = round((stream.position - lead) / rate, 4)
-        events += detector.update(stream.push(quiet)) + detector.update(stream.flush())
-    return [_heard(event, lead) for event in events], seconds
+
+        def note(scan: Scan) -> None:
+            heard.extend(_heard(event, lead) for event in detector.update(scan))
+
+        quiet = np.zeros(lead, np.int16)
+        note(stream.push(quiet))
+        for block in audio.stream(file, detector.sample_rate):
+            note(stream.push(block))
+        seconds = round((stream.position - lead) / detector.sample_rate, 4)
+        note(stream.push(quiet))
+        note(stream.flush())
+    return heard, seconds
 
 
 def _heard(event: Event, lead: int) -> Heard:
