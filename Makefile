@@ -2,6 +2,8 @@
 # make test    the whole test suite: pytest and the C++ tests
 # make bench   measure, and write docs/performance.md
 # make bench-arm64  count instructions on AArch64 under qemu, and write docs/measured/arm64.json
+# make bench-resnet18  measure a residual net for images, and write docs/resnet18.md
+# make bench-resnet18-arm64  count its instructions on AArch64 under qemu (minutes), for that page
 # make frontier  compare trained models with peers, and write docs/frontier.md
 # make lint    ruff, mypy, clang-format
 # make clean   remove what the other targets made
@@ -18,7 +20,7 @@ SOURCES := CMakeLists.txt pyproject.toml README.md LICENSE \
   $(shell find csrc python -type f -not -path '*/__pycache__/*')
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench bench-arm64 frontier lint clean
+.PHONY: demo test bench bench-arm64 bench-resnet18 bench-resnet18-arm64 frontier lint clean
 
 demo: $(STAMPS)/install
 	$(BIN)/bifast demo
@@ -32,6 +34,12 @@ bench: $(STAMPS)/bench
 
 bench-arm64: $(STAMPS)/bench
 	tools/bench_arm64.sh $(BIN)
+
+bench-resnet18: $(STAMPS)/bench
+	OMP_NUM_THREADS=1 $(BIN)/python bench/resnet18.py
+
+bench-resnet18-arm64: $(STAMPS)/bench
+	PROGRAM=bench/resnet18_arm64.py tools/bench_arm64.sh $(BIN)
 
 # MODELS: run folders of one task, .bifast files. BIFAST_DATA names the recordings.
 MODELS ?= $(wildcard runs/sc11*)

@@ -38,6 +38,13 @@ def call_of(work: dict[str, Any], folder: Path) -> Callable[[], Any]:
         layer = OnnxNet(file.read_bytes(), work["classes"])
         given = np.load(file.with_suffix(".npy"))
         return lambda: layer(given)
+    if work["kind"] == "image":
+        model, image = bifast.Model.load(file), np.load(folder / work["image"])
+        return lambda: model.run(image)
+    if work["kind"] == "graph":
+        from peers import onnx_call
+
+        return onnx_call(file.read_bytes(), np.load(folder / work["image"]))
     features, clip = (np.load(folder / f"{name}.npy") for name in ("features", "clip"))
     match work["kind"]:
         case "net":

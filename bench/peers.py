@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -129,3 +130,14 @@ class OnnxNet:
         self.input[0] = features.reshape(self.input.shape[1:])
         self.session.run_with_iobinding(self.binding)
         return self.logits[0]
+
+
+def onnx_call(graph: bytes, image: Array) -> Callable[[], Any]:
+    """Return a call of a graph from `image` to `logits`: one thread, buffers bound once."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    binding = session.io_binding()
+    binding.bind_cpu_input("image", image)
+    binding.bind_output("logits", "cpu")
+    return lambda: session.run_with_iobinding(binding)

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # bench_arm64.sh BIN [--out FILE]: count instructions on AArch64 under qemu, write docs/measured/arm64.json.
 #
+# PROGRAM=bench/resnet18_arm64.py writes docs/measured/resnet18-arm64.json.
+#
 # Needs Debian's g++-aarch64-linux-gnu, libc6-dev-arm64-cross and qemu-user; llvm-19 for the cycles.
 set -euo pipefail
 bin=$1
@@ -22,4 +24,4 @@ printf '%s\t: %s\n' processor 0 BogoMIPS 50.00 \
   'CPU implementer' 0x41 'CPU architecture' 8 'CPU variant' 0x1 'CPU part' 0xd0b 'CPU revision' 0 \
   > "$root/proc/cpuinfo"
 for list in present possible online; do echo 0 > "$root/sys/devices/system/cpu/$list"; done
-"$bin/python" bench/arm64.py "$build" "${@:2}"
+"$bin/python" "${PROGRAM:-bench/arm64.py}" "$build" "${@:2}"

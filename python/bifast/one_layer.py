@@ -82,7 +82,7 @@ def repeated(layer: Layer, times: int) -> bytes:
     """Return a file that prepares the layer's input, runs the layer `times` times and ends in a mean."""
     source, op = layer.model, layer.op
     size = layer.input
-    buffers = [Buffer("f32", *size.shape)]
+    buffers = [Buffer("u8" if size.type == "u8" else "f32", *size.shape)]
     tensors: list[Tensor] = []
     ops: list[Op] = []
 
@@ -97,7 +97,7 @@ def repeated(layer: Layer, times: int) -> bytes:
         return len(tensors) - 1
 
     given = 0
-    if size.type != "f32":
+    if size.type in ("bits", "bits2"):
         given = buffer(size.type, size.shape)
         ops.append(Op("sign", "elementwise", 1, 0, out_bits=given))
     residual = None
@@ -113,9 +113,12 @@ def repeated(layer: Layer, times: int) -> bytes:
         **given_tensors,
     )  # fmt: skip
     ops += [replace(changed, name=f"layer{i}") for i in range(times)]
-    logits = buffer("f32", (1, 1, size.channels))
-    ops.append(Op("mean", "average_pool", 1, 0, out_f32=logits))
-    labels = tuple(f"c{i}" for i in range(size.channels))
+    averaged = changed.out_f32 if size.type == "u8" else 0
+    assert averaged is not None
+    channels = buffers[averaged].channels
+    logits = buffer("f32", (1, 1, channels))
+    ops.append(Op("mean", "average_pool", 1, averaged, out_f32=logits))
+    labels = tuple(f"c{i}" for i in range(channels))
     parts = tuple(buffers), tuple(tensors), tuple(ops)
     return ModelFile(None, labels, ("full",), *parts, {}).to_bytes()
 
