@@ -206,7 +206,10 @@ def instructions() -> str:
          f"{row['onnxruntime'] / row['bifast']:.1f}"]
         for row in counted["rows"]
     ]  # fmt: skip
-    facts = f"{counted['qemu']}; {counted['compiler']}; onnxruntime {counted['onnxruntime']}."
+    facts = (
+        f"Counted at commit {counted['commit']}: {counted['qemu']}; {counted['compiler']}; "
+        f"onnxruntime {counted['onnxruntime']}."
+    )
     head = ["what", "bifast", "onnxruntime FP32", "times as many"]
     return f"{table(head, body)}\n\n{facts}"
 

@@ -78,6 +78,7 @@ def main() -> None:
         counts = count(prepare(Path(name)), Path(name), build)
     wheels = build.glob("peers/onnxruntime-*.dist-info")
     result = {
+        "commit": output_line("git", "describe", "--always", "--dirty"),
         "compiler": output_line("aarch64-linux-gnu-g++", "--version"),
         "qemu": output_line("qemu-aarch64", "--version"),
         "onnxruntime": next(wheels).name.split("-")[1].removesuffix(".dist"),
