@@ -51,7 +51,7 @@ def test_recordings_become_a_measured_model(
 
     plot = tmp_path / "confusion.png"
     assert main(["eval", file, data, "--json", "--plot", str(plot)]) == 0
-    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    result = json.loads(capsys.readouterr().out)
     assert result["clips"] == 22
     assert {d: v["accuracy"] for d, v in result["depths"].items()} == card["accuracy"]
     assert plot.stat().st_size > 1000

@@ -51,9 +51,10 @@ class Watcher:
 
 
 class BarWatcher(Watcher):
-    """A progress bar with loss, accuracy of each depth and time left, and a line an epoch."""
+    """On stderr: a bar with loss, accuracy of each depth and time left (terminals only), a line an epoch."""
 
     def __init__(self) -> None:
+        from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -71,16 +72,19 @@ class BarWatcher(Watcher):
             TimeElapsedColumn(),
             TimeRemainingColumn(elapsed_when_finished=True),
             refresh_per_second=2,
+            console=Console(stderr=True),  # stdout is for results, JSON among them
         )
         self._task: Any = None
 
     def open(self) -> None:
         """Show the bar."""
-        self._progress.start()
+        if self._progress.console.is_terminal:
+            self._progress.start()
 
     def close(self) -> None:
         """Leave the terminal in order."""
-        self._progress.stop()
+        if self._progress.console.is_terminal:
+            self._progress.stop()
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
         """Show a bar of its own for a loop."""
