@@ -124,6 +124,17 @@ def test_a_clip_of_a_second_is_heard(word: str, capsys: Any) -> None:
         assert err == ""
 
 
+def test_the_summary_counts_the_windows_of_the_end(capsys: Any) -> None:
+    path = SENTENCE.parent / "yes-rms.wav"
+    samples = audio.load(path, RATE)
+    model = bifast.Model.load(bifast.DEFAULT_MODEL)
+    with model.listen(hop=0.25) as listener:
+        quiet = np.zeros(listener.quiet, np.float32)
+    windows = len(model.scan(np.concatenate([quiet, samples, quiet]), hop=0.25))
+    assert cli.main(["listen", str(path)]) == 0
+    assert f"{windows} windows every 0.256 s" in capsys.readouterr().err
+
+
 def test_depth_and_hop_fit_a_share_of_the_processor(capsys: Any) -> None:
     assert cli.main(["listen", str(SENTENCE), "--max-cpu", "1"]) == 0
     assert "every 0.256 s: full 100.0 %" in capsys.readouterr().err

@@ -147,19 +147,22 @@ def _listen(
     length, scored = 0, Counter[str]()
     with closing(listener):
         try:
+            try:
+                report(listener.push(quiet))
+                for block in blocks:
+                    if block.start != position:
+                        report(listener.flush())
+                        scored.update(listener.stream.scored)
+                        listener.reset(block.start)
+                    report(listener.push(block.samples))
+                    position = block.start + len(block.samples)
+                    length += len(block.samples)
+                    meter.show(block.samples)
+            except bifast.FormatError as error:  # what came before it still counts
+                _tell(f"{'stdin' if args.input == '-' else args.input}: {error}")
+                code = 1
             report(listener.push(quiet))
-            for block in blocks:
-                if block.start != position:
-                    report(listener.flush())
-                    scored.update(listener.stream.scored)
-                    listener.reset(block.start)
-                report(listener.push(block.samples))
-                position = block.start + len(block.samples)
-                length += len(block.samples)
-                meter.show(block.samples)
-        except bifast.FormatError as error:  # what came before it still counts
-            _tell(f"{'stdin' if args.input == '-' else args.input}: {error}")
-            code = 1
+            report(listener.flush())
         finally:  # Ctrl-C is how a microphone ends
             if length and not args.quiet:
                 scored.update(listener.stream.scored)
@@ -167,8 +170,6 @@ def _listen(
                 spent = time.process_time() - begin
                 with meter.aside():
                     _tell(_summary(scored, listener.stream.hop, seconds, spent))
-        report(listener.push(quiet))
-        report(listener.flush())
     return code
 
 
