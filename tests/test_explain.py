@@ -100,6 +100,7 @@ def test_the_text_says_whether_it_was_heard(tmp_path: Path, capsys: Any) -> None
     [
         (["--start", "-1"], "--start: expected seconds from 0"),
         (["--start", "99"], "--start: expected less than the 6.388"),
+        (["--out", "nowhere/x.png"], "nowhere/x.png: its folder does not exist"),
         (["--out", "x.jpg"], "expected a name that ends with .png"),
         (["--word", "yess"], "unknown word 'yess'"),
         (["--depth", "auto"], "unknown depth 'auto'"),
@@ -128,3 +129,11 @@ def test_missing_matplotlib_is_named(monkeypatch: pytest.MonkeyPatch, capsys: An
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert cli.main(["explain", str(shipped.sentence())]) == 2
     assert "pip install 'bifast[plot]'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_sound_is_named(tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("matplotlib")
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"RIFF")
+    assert cli.main(["explain", str(bad)]) == 2
+    assert f"bifast explain: {bad}: expected" in capsys.readouterr().err

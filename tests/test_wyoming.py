@@ -320,7 +320,9 @@ def test_the_command_serves_until_it_is_told_to_end() -> None:
 )
 def test_wrong_options_are_refused(argv: list[str], message: str, capsys: Any) -> None:
     assert cli.main(["wyoming", *argv]) == 2
-    assert message in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1  # it did not say before that it serves
 
 
 def test_a_port_that_is_taken_is_told(capsys: Any) -> None:

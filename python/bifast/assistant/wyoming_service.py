@@ -63,7 +63,9 @@ async def serve(service: Service, uri: str) -> None:
     OSError
         If the address cannot be listened on.
     """
-    await AsyncServer.from_uri(uri).run(partial(Handler, service))
+    server = AsyncServer.from_uri(uri)
+    _LOG.info("%s: %s", uri, ", ".join(service.words))
+    await server.run(partial(Handler, service))
 
 
 class Handler(AsyncEventHandler):

@@ -62,8 +62,13 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out) if args.out else Path(args.file).with_suffix(".png")
     if out.suffix != ".png":
         raise ValueError(f"--out: expected a name that ends with .png, got {out}")
+    if not out.parent.is_dir():
+        raise FileNotFoundError(f"{out}: its folder does not exist")
     model = bifast.Model.load(args.model, isa=args.isa)
-    samples = _read(args.file, model.sample_rate, args.start, args.seconds)
+    try:
+        samples = _read(args.file, model.sample_rate, args.start, args.seconds)
+    except bifast.FormatError as error:
+        raise bifast.FormatError(f"{args.file}: {error}") from None
     found = explain(model, samples, word=args.word, depth=args.depth)
     title = f"{Path(args.file).name}: {_verdict(found, model.sample_rate, args.start)}"
     _draw(found, model, title, args.start, out)

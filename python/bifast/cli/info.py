@@ -27,6 +27,8 @@ exit codes: 0; 2 BIFAST_ISA names an instruction set that is unknown or that thi
 """
 EXTRAS = {
     "audio": ("soundfile", "soxr", "sounddevice"),
+    "images": ("pillow",),
+    "onnx": ("onnx", "onnxruntime"),
     "plot": ("matplotlib",),
     "parquet": ("pyarrow",),
     "dask": ("distributed",),

@@ -29,8 +29,8 @@ examples:
   arecord -d 1 -r 16000 -f S16_LE -t raw | bifast run - --raw-rate 16000
 
 WAV (PCM, float) at the model's rate works as it is. Other formats and rates need the extra `audio`:
-pip install 'bifast[audio]'. Channels are averaged. Images need the extra `images` and the model's size. In a folder, files that are no sound by their
-suffix are skipped and counted.
+pip install 'bifast[audio]'. Channels are averaged. Images need the extra `images` and the model's size.
+In a folder, files that are no sound, or image, by their suffix are skipped and counted.
 
 In the table, neighbouring windows of a scan with the same word are joined and the highest probability is
 shown; --json has a line for every window. A file that fails is named on stderr and the others go on.

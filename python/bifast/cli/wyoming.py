@@ -51,6 +51,5 @@ def run(args: argparse.Namespace) -> int:
     model = bifast.Model.load(args.model, isa=args.isa)
     service = Service(model, options.words(args, model), args.hop, args.depth, args.gate)
     service.listen(list(service.words)).close()  # refuses what is wrong before anyone connects
-    logging.getLogger(__name__).info("%s: %s", args.uri, ", ".join(service.words))
     asyncio.run(serve(service, args.uri))
     return 0
