@@ -53,7 +53,7 @@ def background(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tune(out: Path, model: Path, words: Path, *background: Path, options: str = "") -> int:
-    argv = ["tune", str(model), "--positives", str(words), "--output", str(out), "--minutes", "1"]
+    argv = ["tune", str(model), "--positives", str(words), "--out", str(out), "--minutes", "1"]
     if background:
         argv += ["--background", *map(str, background)]
     return cli.main([*argv, *options.split()])

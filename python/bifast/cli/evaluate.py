@@ -47,7 +47,7 @@ def register(commands: options.Subparsers) -> None:
     parser.add_argument("--task", help="name of the task (default: what the card says)")
     parser.add_argument("--split", default="testing", help="split (default: %(default)s)")
     parser.add_argument("--depth", help="only the confusions of this depth in the picture")
-    parser.add_argument("--isa", metavar="NAME", help="instruction set (default: the best)")
+    options.add_isa(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument(
         "--plot", metavar="PNG", help="draw the confusion matrix of the first model"
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     names = [w for w in args.what if w not in folders] or [bifast.DEFAULT_MODEL]
     if len(folders) > 1:
         raise ValueError(f"expected one data folder, got {', '.join(folders)}")
-    models = [bifast.Model.load(name, isa=args.isa) for name in names]
+    models = [_load(name, args.isa) for name in names]
     path = find_data(folders[0] if folders else None)
     told = []
     for name, model in zip(names, models, strict=True):
@@ -90,6 +90,13 @@ def run(args: argparse.Namespace) -> int:
     whole = told[0] if len(told) == 1 else {"models": told, "mean": _mean(told)}
     print(json.dumps(whole) if args.json else "\n\n".join([_text(t) for t in told] + _means(told)))
     return 0
+
+
+def _load(name: str, isa: str | None) -> bifast.Model:
+    try:
+        return bifast.Model.load(name, isa=isa)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}; no data folder has it either") from None
 
 
 def _is_data(path: Path) -> bool:

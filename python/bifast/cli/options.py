@@ -34,6 +34,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE",
         help="a shipped model or a .bifast file (default: %(default)s)",
     )
+    add_isa(parser)
+
+
+def add_isa(parser: argparse.ArgumentParser) -> None:
+    """Add --isa."""
     parser.add_argument(
         "--isa", metavar="NAME", help="instruction set; see `bifast info` (default: the best)"
     )

@@ -32,7 +32,7 @@ Intervals hold 95 % (exact: Garwood's, Clopper and Pearson's). Nothing heard in 
 
 examples:
   bifast tune bifsmn --positives recordings/
-  bifast tune my.bifast --positives words/ --background radio.flac kitchen/ --rate 0.5 --output tuned.bifast
+  bifast tune my.bifast --positives words/ --background radio.flac kitchen/ --rate 0.5 --out tuned.bifast
 
 exit codes: 0; 2 the command line, the model or the data are wrong.
 """
@@ -52,9 +52,7 @@ def register(commands: options.Subparsers) -> None:
         metavar="PATH",
         help="sound without the words (default: that of the positives' index.csv)",
     )
-    parser.add_argument(
-        "--output", "-o", metavar="FILE", help="the tuned copy (default: NAME-tuned.bifast)"
-    )
+    parser.add_argument("--out", metavar="FILE", help="the tuned copy (default: NAME-tuned.bifast)")
     parser.add_argument(
         "--plot", metavar="PNG", help="the curves of misses and false accepts (default: FILE.png)"
     )
@@ -70,7 +68,7 @@ def register(commands: options.Subparsers) -> None:
     parser.add_argument(
         "--seed", type=options.positive_int, default=1, metavar="N", help="(default: %(default)s)"
     )
-    parser.add_argument("--isa", metavar="NAME", help="instruction set (default: the best)")
+    options.add_isa(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -94,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     model = bifast.Model.load(args.model, isa=args.isa)
     if model.sample_rate == 0:
         raise ValueError(f"{args.model}: takes no audio: there is nothing to listen with")
-    output = Path(args.output or f"{Path(args.model).stem}-tuned.bifast")
+    output = Path(args.out or f"{Path(args.model).stem}-tuned.bifast")
     background = [Path(path) for path in args.background]
     material = find_material(model.labels, Path(args.positives), background, model.sample_rate)
     asked = Options(

@@ -24,8 +24,8 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
     Parameters
     ----------
     path
-        The folder, or an archive of images; without it the environment variable BIFAST_DATA, then `shared/data` beside the
-        checkout.
+        The folder, or an archive of images; without it the environment variable BIFAST_DATA, then
+        `shared/data` beside the checkout.
 
     Raises
     ------
@@ -35,8 +35,9 @@ def find_data(path: str | os.PathLike[str] | None = None) -> Path:
     beside = Path(__file__).resolve().parents[4].parent / "shared" / "data"
     chosen = Path(path or os.environ.get("BIFAST_DATA") or beside)
     if not chosen.exists():
+        named = chosen if chosen != beside else "named"
         raise FileNotFoundError(
-            f"no folder or archive {chosen}; give the data folder on the command line, or set BIFAST_DATA"
+            f"no folder or archive {named}; give the data folder on the command line, or set BIFAST_DATA"
         )
     return chosen
 
