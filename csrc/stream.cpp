@@ -357,7 +357,12 @@ void Stream::restore(const uint8_t* bytes, size_t n_bytes) {
   check(h.skipped >= 0 && h.skipped <= h.position && h.quiet <= window_);
   check(h.score_depth < scored_.size());
   check(n_bytes == snapshot_bytes(h.position));
-  const uint8_t* at = bytes + sizeof(h) + scored_.size() * sizeof(int64_t);
+  const uint8_t* at = bytes + sizeof(h);
+  for (size_t i = 0; i < scored_.size(); ++i, at += sizeof(int64_t)) {
+    int64_t n;
+    std::memcpy(&n, at, sizeof(n));
+    check(n >= 0 && n <= h.position);
+  }
   const auto n_samples = static_cast<size_t>(h.position + pad_ - first_kept(h.position));
   const size_t n_floats = static_cast<size_t>(bytes + n_bytes - at) / sizeof(float);
   for (size_t i = 0; i < n_floats; ++i) {

@@ -26,6 +26,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 FEW = settings(max_examples=min(40, settings().max_examples))
 WINDOW = FRONTEND_PAPER.window_samples
 FRAME = FRONTEND_PAPER.hop
+# Where a snapshot has its position, and behind its header the windows scored at each depth.
+POSITION_AT, COUNTS_AT = 56, 72
 
 
 @cache
@@ -205,8 +207,8 @@ def test_far_positions_give_the_same_scores(model: bifast.Model) -> None:
 def moved(snapshot: bytes, by: int) -> bytes:
     """Add to the position of a snapshot."""
     data = bytearray(snapshot)
-    (position,) = struct.unpack_from("<q", data, 48)
-    struct.pack_into("<q", data, 48, position + by)
+    (position,) = struct.unpack_from("<q", data, POSITION_AT)
+    struct.pack_into("<q", data, POSITION_AT, position + by)
     struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
     return bytes(data)
 
@@ -288,10 +290,23 @@ def tail_of(model: bifast.Model, cut: int) -> bifast.Scan:
 
 
 def test_a_snapshot_of_samples_that_no_push_takes_is_refused(model: bifast.Model) -> None:
+    samples_at = COUNTS_AT + 8 * len(model.depths)
+    expect_refused(model, samples_at, struct.pack("<f", 1e30))
+
+
+@pytest.mark.parametrize("count", [-1, 2**63 - 1])
+def test_a_snapshot_of_more_windows_than_samples_is_refused(
+    model: bifast.Model, count: int
+) -> None:
+    expect_refused(model, COUNTS_AT, struct.pack("<q", count))
+
+
+def expect_refused(model: bifast.Model, at: int, field: bytes) -> None:
+    """A snapshot with another field, but with a true checksum."""
     stream = model.stream()
     stream.push(AUDIO[:5000])
     data = bytearray(stream.snapshot())
-    struct.pack_into("<f", data, 64, 1e30)
+    data[at : at + len(field)] = field
     struct.pack_into("<I", data, 12, zlib.crc32(data[16:]))
     with pytest.raises(bifast.FormatError, match="snapshot"):
         stream.restore(bytes(data))

@@ -104,8 +104,8 @@ class Bench {
     for (int repeat = 0; repeat < 60; ++repeat) {
       std::vector<uint8_t> damaged = bytes;
       if (rng_() % 4 == 0) damaged.resize(rng_() % bytes.size());
-      for (size_t i = 0, n = damaged.size() < 64 ? 0 : 1 + rng_() % 3; i < n; ++i) {
-        damaged[rng_() % 3 == 0 ? rng_() % damaged.size() : 16 + rng_() % 48] ^=
+      for (size_t i = 0, n = damaged.size() < 80 ? 0 : 1 + rng_() % 3; i < n; ++i) {
+        damaged[rng_() % 3 == 0 ? rng_() % damaged.size() : 16 + rng_() % 64] ^=
             static_cast<uint8_t>(1 + rng_() % 255);
       }
       if (damaged.size() > 16) {
