@@ -6,6 +6,12 @@
 #include "ops/geometry.h"
 
 namespace bifast {
+namespace {
+
+// Rows that are kept from window to window: layers may share a buffer, but each keeps its own.
+constexpr size_t kMaxKeptBytes = size_t{64} << 20;
+
+}  // namespace
 
 Trunk::Trunk(const Model& model, int64_t step, bool again) : model_(model) {
   const auto frames = static_cast<int64_t>(model.input().height);
@@ -22,6 +28,7 @@ Trunk::Trunk(const Model& model, int64_t step, bool again) : model_(model) {
     plan_step(layer, unchanged);
   }
   if (again) plan_carried();
+  kept_.resize(n_kept_);
 }
 
 // The longest run of rows that read the same taps of unchanged rows.
@@ -59,13 +66,14 @@ Trunk::Rows Trunk::unchanged_rows(const Model::Layer& layer, const std::vector<R
 }
 
 Trunk::Piece Trunk::piece(uint32_t buffer, size_t from, size_t to, size_t bytes) {
-  const size_t kept = kept_.size();
-  kept_.resize(kept + bytes);
+  const size_t kept = n_kept_;
+  n_kept_ += bytes;
   return {buffer, from, to, bytes, kept};
 }
 
 void Trunk::plan_step(const Model::Layer& layer, const Rows& unchanged) {
   Step step{layer.op.get(), unchanged, {}};
+  const size_t before = n_kept_;
   for (const uint32_t id : {layer.out_f32, layer.out_bits}) {
     if (id == kNone || unchanged.first == unchanged.last) continue;
     const BufferSpec& b = model_.buffers()[id];
@@ -75,6 +83,10 @@ void Trunk::plan_step(const Model::Layer& layer, const Rows& unchanged) {
       step.moved.push_back(
           piece(id, to + unchanged.shift * line, to, (unchanged.last - unchanged.first) * line));
     }
+  }
+  if (n_kept_ > kMaxKeptBytes) {  // too much: this layer computes all its rows
+    n_kept_ = before;
+    step.moved.clear();
   }
   steps_.push_back(std::move(step));
 }

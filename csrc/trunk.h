@@ -53,6 +53,7 @@ class Trunk {
   const Model& model_;
   std::vector<Step> steps_;
   std::vector<Piece> carried_;  // what later layers read
+  size_t n_kept_ = 0;           // bytes of all pieces
   std::vector<uint8_t> kept_;
 };
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -182,3 +183,25 @@ def test_rows_that_stay_are_not_told_from_new_ones(seed: int, step: int, causal:
         first = start // model.hop
         window = frames[first : first + model.input_shape[0]]
         np.testing.assert_array_equal(logits, model.run_features(window, depth=model.depths[index]))
+
+
+def test_rows_are_kept_in_bounded_memory() -> None:
+    """A small file can have many layers write one large buffer, and each has rows that stay."""
+    frontend = replace(model_factory.SMALL_FRONTEND, window_samples=128 + 60 * 39)
+    builder = model_factory.Builder(0, (40, 7, 1))
+    wide = builder.buffer("f32", (40, 7, 8192))
+    weights = builder.floats(8192)
+    ones: dict[str, Any] = {"kernel": (1, 1), "stride": (1, 1), "dilation": (1, 1)}
+    for layer in range(10):  # 9 MB each
+        builder.add(f"wide{layer}", "conv2d", 0, out_f32=wide, weights=weights, **ones)
+    pooled = builder.buffer("f32", (1, 1, 8192))
+    builder.add("pool", "average_pool", wide, out_f32=pooled)
+    model = bifast.Model.load(builder.model(pooled, 3, frontend).to_bytes())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    stream = model.stream(hop=60 / 8000)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 66 << 10  # kilobytes
+    scan = stream.push(AUDIO[: 128 + 60 * 41])
+    frames = model.features(AUDIO[: 128 + 60 * 41])
+    assert len(scan) == 3
+    for first, logits in enumerate(scan.logits):
+        np.testing.assert_array_equal(logits, model.run_features(frames[first : first + 40]))
