@@ -106,7 +106,7 @@ void for_products(const Place& place, size_t planes, const Check& check) {
       for (const size_t cols : {1, 16, 30, 32, 48, 64, 72, 130, 256}) {
         for (size_t rows = 0; rows < 8; ++rows) {
           if (cols > 64 && (depth > 256 || rows < 2) && rows != 5) continue;
-          Ending ending(random, rows, cols, steps = (steps + 37) % Ending::kSteps);
+          Ending ending(random, rows, cols, steps = (steps + 37) % Ending::kCombinations);
           check(Product::random(random, rows, cols, depth, planes), ending);
         }
       }
@@ -167,7 +167,7 @@ template <typename Check>
 void for_rows(const Check& check) {
   Random random;
   for (size_t channels = 1; channels <= 300; channels += channels < 70 ? 1 : 23) {
-    for (unsigned steps = 0; steps < Ending::kSteps; steps += channels < 20 ? 1 : 5) {
+    for (unsigned steps = 0; steps < Ending::kCombinations; steps += channels < 20 ? 1 : 5) {
       const size_t rows = 1 + steps % 3;
       Ending ending(random, rows, channels, steps);
       check(random, text("channels", channels) + " " + text("steps", steps), rows, channels,
@@ -231,7 +231,7 @@ void check_float_product(const Place& place, const Kernels& scalar) {
         const size_t stride = depth + rows % 3, cols = round_up(channels, kFloatBlock);
         const auto a = random.reals(rows * stride + depth), w = random.reals(depth * cols);
         const FloatProduct product{a.data(), stride, offset.data(), w.data(), cols, depth};
-        const Ending ending(random, rows, channels, steps = (steps + 37) % Ending::kSteps);
+        const Ending ending(random, rows, channels, steps = (steps + 37) % Ending::kCombinations);
         const FloatStage stage = ending.floats();
         compare(place, scalar,
                 text("rows", rows) + " " + text("channels", channels) + " " + text("depth", depth),

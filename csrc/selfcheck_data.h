@@ -97,7 +97,7 @@ inline std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t cols
 // 32 bits, 64 a second plane of them.
 class Ending {
  public:
-  static constexpr unsigned kSteps = 128;
+  static constexpr unsigned kCombinations = 128;
 
   Ending(Random& random, size_t rows, size_t channels, unsigned steps)
       : steps_(steps),
