@@ -56,7 +56,9 @@ class Classifier {
       throw std::runtime_error("this model has no front-end: it takes no sound but arrays of " +
                                std::to_string(shape[0]) + " x " + std::to_string(shape[1]) + " x " +
                                std::to_string(shape[2]) +
-                               " floats; use bifast_run_features, or Python");
+                               (bifast_takes_bytes(model) != 0
+                                    ? " bytes; use bifast_run_bytes, or Python"
+                                    : " floats; use bifast_run_features, or Python"));
     }
   }
 

@@ -30,6 +30,7 @@ void Geometry::pad(const uint8_t* input, size_t row_bytes, size_t first_row, siz
   const size_t first = first_row * y.stride;
   const size_t last = (last_row - 1) * y.stride + (y.kernel - 1) * y.dilation + 1;
   std::memset(to + first * width * row_bytes, 0, (last - first) * width * row_bytes);
+  if (used == 0) return;
   for (size_t line = std::max(first, y.pad); line < std::min(last, y.pad + y.in); ++line) {
     std::memcpy(to + (line * width + x.pad) * row_bytes, input + (line - y.pad) * x.in * row_bytes,
                 used * row_bytes);
