@@ -52,7 +52,7 @@ class _Row:
 def register(commands: options.Subparsers) -> None:
     """Add the command to the parser."""
     parser = options.add_command(
-        commands, "bench", "measure the shipped model on this machine", _EPILOG
+        commands, "bench", f"measure the model {bifast.DEFAULT_MODEL} on this machine", _EPILOG
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
