@@ -218,6 +218,46 @@ double work_of(const Bytes& file) {
   return work;
 }
 
+struct FreeStream {
+  void operator()(bifast_stream* p) const { bifast_stream_free(p); }
+};
+using StreamHandle = std::unique_ptr<bifast_stream, FreeStream>;
+
+StreamHandle new_stream(const bifast_model* model, size_t depth) {
+  bifast_stream* stream = nullptr;
+  bifast_stream_new(model, depth, 1, &stream);
+  return StreamHandle(stream);
+}
+
+void add_scores(void* user, int64_t, const float* logits, size_t n_classes) {
+  auto* scores = static_cast<std::vector<float>*>(user);
+  scores->insert(scores->end(), logits, logits + n_classes);
+}
+
+// Windows a frame apart: a stream that keeps rows of the trunk gives what one gives that must
+// compute them all, since it was restored from a snapshot.
+bool streams_agree(const bifast_model* model, bifast_session* session, size_t depth,
+                   Random& random) {
+  const StreamHandle keeps = new_stream(model, depth), forgets = new_stream(model, depth);
+  if (!keeps || !forgets) return true;  // out of memory
+  std::vector<float> kept, computed;
+  bool ok = true;
+  for (const size_t n :
+       {bifast_window_samples(model), bifast_hop_samples(model) + 1, bifast_hop_samples(model)}) {
+    std::vector<int16_t> sound(n);
+    for (int16_t& x : sound) x = static_cast<int16_t>(random.next() >> 48);
+    ok = ok && bifast_stream_push_i16(keeps.get(), session, sound.data(), n, add_scores, &kept) ==
+                   BIFAST_OK;
+    ok = ok && bifast_stream_push_i16(forgets.get(), session, sound.data(), n, add_scores,
+                                      &computed) == BIFAST_OK;
+    std::vector<uint8_t> state(bifast_stream_snapshot_bytes(forgets.get()));
+    ok = ok && bifast_stream_snapshot(forgets.get(), state.data(), state.size()) == BIFAST_OK &&
+         bifast_stream_restore(forgets.get(), state.data(), state.size()) == BIFAST_OK;
+  }
+  return ok && kept.size() == computed.size() &&
+         std::memcmp(kept.data(), computed.data(), kept.size() * sizeof(float)) == 0;
+}
+
 enum class Outcome { refused, loaded, ran, wrong };
 
 // What loads must run without an error at every depth on any features, and on sound if it takes
@@ -242,6 +282,10 @@ Outcome run(const bifast_model* model, Random& random) {
     const std::vector<int16_t> sound(std::min<size_t>(window, 777), 1234);
     ok = ok && bifast_run_i16(session, 0, sound.data(), sound.size(), logits.data(),
                               logits.size()) == BIFAST_OK;
+    const size_t depth = bifast_has_cascade(model) ? BIFAST_AUTO : bifast_n_depths(model) - 1;
+    if (bifast_hop_samples(model) <= window) {
+      ok = ok && streams_agree(model, session, depth, random);
+    }
   }
   bifast_session_free(session);
   return ok ? Outcome::ran : Outcome::wrong;
