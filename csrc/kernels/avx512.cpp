@@ -94,7 +94,7 @@ struct Avx512 {
   using Bytes = bifast::Bytes;
   static constexpr size_t kByteRows = 4, kByteVecs = 4;
   using FloatCount = uint32_t;
-  static constexpr size_t kCountLanes = 16, kFrames = 2;
+  static constexpr size_t kCountLanes = 16, kFrames = 4;
 
   template <size_t kRows, typename Count>
   [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panel,

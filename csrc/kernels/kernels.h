@@ -156,7 +156,8 @@ struct Kernels {
   void (*byte_matmul)(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
                       float* out, size_t rows, size_t cols, size_t depth);
 
-  // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32.
+  // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32. Frames that are
+  // not there repeat the first; what comes out for them does not matter.
   // work: log_mel_bytes(n_fft, frame_lanes), aligned to 64 bytes. out[i][m] = 10 * log10(max(mel
   // power, floor)), m < n_mels.
   void (*log_mel)(const FrontendTables* tables, const float* const* frames, void* work,

@@ -40,6 +40,14 @@ template <int k0, int k1, int k2, int k3, typename T>
                         at(k3) + 4);
 }
 
+template <int k0, int k1, int k2, int k3, typename T>
+[[gnu::always_inline]] inline Vec<T, 16> shuffle(const Vec<T, 16>& a, const Vec<T, 16>& b) {
+  constexpr auto at = [](int k) { return k < 4 ? k : k + 12; };
+  return BIFAST_SHUFFLE(a, b, at(k0), at(k1), at(k2), at(k3), at(k0) + 4, at(k1) + 4, at(k2) + 4,
+                        at(k3) + 4, at(k0) + 8, at(k1) + 8, at(k2) + 8, at(k3) + 8, at(k0) + 12,
+                        at(k1) + 12, at(k2) + 12, at(k3) + 12);
+}
+
 // Lane i of result r is lane r of rows[i], in each quad.
 template <typename T, size_t kLanes>
 [[gnu::always_inline]] inline void transpose(Vec<T, kLanes>* rows) {
@@ -62,20 +70,28 @@ template <typename T, size_t kLanes>
   }
 }
 
-// The same quad, or the quads of two frames.
-template <size_t kFrames, typename T>
-[[gnu::always_inline]] inline Vec<T, 4 * kFrames> join(const Vec<T, 4>& a, const Vec<T, 4>& b) {
+// The quads of all frames, of which quad(frame) is one.
+template <size_t kFrames, typename T, typename Quad>
+[[gnu::always_inline]] inline Vec<T, 4 * kFrames> join(const Quad& quad) {
   if constexpr (kFrames == 1) {
-    return a;
+    return quad(0);
   } else {
-    return BIFAST_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+    const Vec<T, 4> a = quad(0), b = quad(1);
+    const Vec<T, 8> two = BIFAST_SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7);
+    if constexpr (kFrames == 2) {
+      return two;
+    } else {
+      const Vec<T, 4> c = quad(2), d = quad(3);
+      const Vec<T, 8> more = BIFAST_SHUFFLE(c, d, 0, 1, 2, 3, 4, 5, 6, 7);
+      return BIFAST_SHUFFLE(two, more, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    }
   }
 }
 
 template <size_t kFrames, typename T>
 [[gnu::always_inline]] inline Vec<T, 4 * kFrames> spread(const T* quad) {
   const auto v = load<Vec<T, 4>>(quad);
-  return join<kFrames, T>(v, v);
+  return join<kFrames, T>([&](size_t) __attribute__((always_inline)) { return v; });
 }
 
 // ---- samples to power spectrum ------------------------------------------------------------------
@@ -122,10 +138,10 @@ struct Spectrum {
 
   // Four samples of each frame, windowed.
   static V windowed(const float* const* frames, const T* window, size_t at) {
-    const auto first = bifast::load<Vec<float, 4>>(frames[0] + at);
-    const auto last = bifast::load<Vec<float, 4>>(frames[kFrames - 1] + at);
-    return __builtin_convertvector((join<kFrames, float>(first, last)), V) *
-           spread<kFrames>(window + at);
+    const auto quads = join<kFrames, float>([&](size_t frame) __attribute__((always_inline)) {
+      return bifast::load<Vec<float, 4>>(frames[frame] + at);
+    });
+    return __builtin_convertvector(quads, V) * spread<kFrames>(window + at);
   }
 
   // Points j .. j + 3: samples 2 j .. 2 j + 7.
@@ -292,6 +308,9 @@ struct Bands {
 template <size_t kFrames>
 void log_mel(const FrontendTables* tables, const float* const* frames, void* work,
              float* const* out) {
+  if constexpr (kFrames == 4) {  // one or two frames are cheaper in half the lanes
+    if (frames[2] == frames[0]) return log_mel<2>(tables, frames, work, out);
+  }
   using Single = Spectrum<float, kFrames>;
   using Double = Spectrum<double, 1>;
   const size_t n_bytes = tables->n_fft * (kFrames > 2 ? 4 * kFrames : 8);
