@@ -306,7 +306,10 @@ def test_shipped_models_are_truly_one_bit(name: str, capsys: pytest.CaptureFixtu
     binary = [layer for layer in report["layers"] if layer["kind"].startswith("binary")]
     assert binary
     assert all(layer["dtype"] == "bits" and layer["values"] <= 2 for layer in binary)
-    assert report["totals"]["times_smaller"] >= 15.5
+    if (
+        len(bifast.Model.load(name).labels) > 1
+    ):  # else it is a net without its words, which has no twin
+        assert report["totals"]["times_smaller"] >= 15.5
 
 
 def test_inspect_of_a_broken_file_is_exit_code_2(

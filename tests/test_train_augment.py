@@ -10,10 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
 from bifast._core import Frontend
-from bifast.format import FRONTEND_PAPER
-from bifast.train.batches import Stock
-from bifast.train.data.augment import Augment, Sounds, augment
-from bifast.train.data.effects import (
+from bifast.effects import (
     add_noise,
     add_room,
     change_pitch,
@@ -25,6 +22,9 @@ from bifast.train.data.effects import (
     piece,
     stretch,
 )
+from bifast.format import FRONTEND_PAPER
+from bifast.train.batches import Stock
+from bifast.train.data.augment import Augment, Sounds, augment
 from bifast.train.data.features import Split
 from bifast.train.data.masks import Masks, hide
 from bifast.train.data.spec import DataSpec

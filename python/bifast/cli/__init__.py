@@ -13,6 +13,7 @@ from bifast.cli import (
     bench,
     demo,
     doctor,
+    enroll,
     evaluate,
     explain,
     export,
@@ -30,6 +31,7 @@ from bifast.cli import (
 COMMANDS = (
     run,
     listen,
+    enroll,
     tune,
     scan,
     wyoming,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bifast.train.data import effects
-from bifast.train.data.effects import Wave, fit, piece
+from bifast import effects
+from bifast.effects import Wave, fit, piece
 
 # Neighbours fade over 10 ms where they meet the clip: a step would be a click.
 _FADE = 160

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from bifast.train.data import effects
+from bifast import effects
+from bifast.effects import Wave
 from bifast.train.data.augment import Augment, Sounds
 from bifast.train.data.clip import RATE
-from bifast.train.data.effects import Wave
 from bifast.train.data.folder import DataFolder
 from bifast.train.data.task import Example
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bifast.effects import coloured_noise, fit
 from bifast.train.data.clip import RATE, Clip
-from bifast.train.data.effects import coloured_noise, fit
 from bifast.train.data.folder import DataFolder
 from bifast.train.data.synth import Synthesizer
 from bifast.train.registry import Registry

@@ -29,7 +29,7 @@ def piece(wave: Wave, samples: int, rng: np.random.Generator) -> Wave:
 def change_speed(wave: Wave, factor: float) -> Wave:
     """Play a wave `factor` times as fast (linear interpolation)."""
     where = np.arange(0, wave.size - 1, factor)
-    return np.interp(where, np.arange(wave.size), wave).astype(np.float32)
+    return np.asarray(np.interp(where, np.arange(wave.size), wave), np.float32)
 
 
 def stretch(wave: Wave, samples: int) -> Wave:
@@ -80,7 +80,8 @@ def add_room(wave: Wave, response: Wave) -> Wave:
     wet = wet[start : start + wave.size]
     energy = float(np.square(wet).sum())
     before = float(np.square(wave, dtype=np.float64).sum())
-    return (wet * np.sqrt(before / energy if energy > 0 else 0.0)).astype(np.float32)
+    scale = np.sqrt(before / energy if energy > 0 else 0.0)
+    return np.asarray(wet * scale, np.float32)
 
 
 def add_noise(wave: Wave, noise: Wave, decibel: float) -> Wave:
