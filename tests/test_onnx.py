@@ -18,6 +18,7 @@ from two_planes import two_plane_net
 
 import bifast
 from bifast.cli import main
+from bifast.float_twin import float_twin
 from bifast.format import ModelFile
 from bifast.onnx_graph import to_onnx
 
@@ -35,6 +36,16 @@ def run_graph(graph: bytes | str, clips: np.ndarray[Any, Any]) -> np.ndarray[Any
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     logits: np.ndarray[Any, Any] = session.run(["logits"], {"features": clips})[0]
     return logits
+
+
+@pytest.mark.parametrize("name", bifast.models())
+def test_every_shipped_model_and_its_float_twin_is_a_graph(name: str) -> None:
+    model = bifast.Model.load(name)
+    file = ModelFile.from_bytes(model.to_bytes())
+    clips = random_features(4)
+    expected = model.run_features(clips[..., None])
+    assert np.allclose(run_graph(to_onnx(file, 0), clips), expected, rtol=1e-4, atol=1e-4)
+    assert run_graph(to_onnx(float_twin(file), 0), clips).shape == expected.shape
 
 
 @pytest.mark.parametrize("depth", SHIPPED.depths)

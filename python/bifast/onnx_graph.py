@@ -120,7 +120,7 @@ class _Translator:
         """Add the product, with scale and shift folded into it where nothing is 1-bit."""
         weights = self.weights(op)
         inputs = [name]
-        if self.binary:
+        if self.binary or op.scale is None:
             inputs.append(self.graph.constant(weights))
         else:
             scale, shift = self.tensor(op.scale), self.tensor(op.shift)
