@@ -74,6 +74,7 @@ class Listener:
             # The audio of an event must still be there when it is found: not all at once, but all
             # checked before any is taken.
             whole = inputs.samples(samples, ranks=(1,))
+            inputs.require_in_range(whole)
             blocks = range(0, len(whole), self._block)
             found = [self._push(whole[first : first + self._block]) for first in blocks]
             self.last = Scan.join([scan for scan, _ in found])
