@@ -113,8 +113,7 @@ struct Avx512 {
 
   static Vec<int32_t, 16> widen(const uint32_t* p) { return load<Vec<int32_t, 16>>(p); }
   static Vec<int32_t, 16> widen(const uint16_t* p) {
-    return reinterpret_cast<Vec<int32_t, 16>>(
-        _mm512_maskz_cvtepu16_epi32(0xFFFF, load<__m256i>(p)));
+    return __builtin_convertvector(load<Vec<uint16_t, 16>>(p), Vec<int32_t, 16>);
   }
 
   static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
