@@ -7,40 +7,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
+from test_train_export import LABELS, features, random_net
+
 import bifast
 from bifast.format import FRONTEND_PAPER, ModelFile
 from bifast.train.export.model import export_model, float_bytes
 from bifast.train.nets import NETS, KeywordNet, NetSpec
-from bifast.train.nets.norm import DepthNorm
 from bifast.train.recipe import Recipe
 
 torch.set_num_threads(1)
-LABELS = tuple("abcdefghij")
-
-
-def features(count: int = 16) -> torch.Tensor:
-    levels = np.random.default_rng(1).normal(-40, 15, (count, 32, 32))
-    return torch.from_numpy(levels.astype(np.float32))
-
-
-def random_net(spec: NetSpec) -> KeywordNet:
-    """A net with random affine parameters of both signs and statistics of each depth."""
-    torch.manual_seed(0)
-    net: KeywordNet = NETS["kws"](spec, 32, 32, len(LABELS))
-    net.train()
-    with torch.no_grad():
-        for module in net.modules():
-            if isinstance(module, DepthNorm):
-                for weight, bias in zip(module.weight, module.bias, strict=True):
-                    weight.normal_()
-                    bias.normal_()
-        for _ in range(3):
-            stream = net.features(features())
-            for depth in range(len(net.depths)):
-                net.backbone(stream, depth)
-    return net
-
-
 SPECS = {
     "four blocks": NetSpec("kws", "bifsmn", depths=3, blocks=4),
     "two blocks": NetSpec("kws", "bifsmn", depths=2, blocks=2),

@@ -53,6 +53,10 @@ class ResNet(VisionNet):
         Units of a stage: twice the blocks of the original net.
     """
 
+    # Of the first convolution.
+    stem_kernel = 3
+    stem_stride = 1
+
     def __init__(
         self,
         spec: NetSpec,
@@ -88,7 +92,16 @@ class ResNet(VisionNet):
 
     def make_stem(self, channels: int, width: int) -> Conv2d:
         """Return the first convolution."""
-        raise NotImplementedError
+        return Conv2d(
+            channels,
+            width,
+            self.stem_kernel,
+            self.stem_stride,
+            binarizer=self.spec.ends,
+            norm=DepthNorm(width, 1),
+            act=self.act(width),
+            ordered=self.ordered,
+        )
 
     def make_shortcut(self, c_in: int, c_out: int, stride: int) -> Subsample | Conv2d:
         """Return what leads past a unit that changes the shape."""
@@ -180,19 +193,6 @@ class ResNet20(ResNet):
         sizes = (height, width, channels, classes)
         super().__init__(spec, *sizes, widths=(16, 32, 64), units=6)
 
-    def make_stem(self, channels: int, width: int) -> Conv2d:
-        """Return a 3 x 3 convolution."""
-        return Conv2d(
-            channels,
-            width,
-            3,
-            1,
-            binarizer=self.spec.ends,
-            norm=DepthNorm(width, 1),
-            act=self.act(width),
-            ordered=self.ordered,
-        )
-
     def make_shortcut(self, c_in: int, c_out: int, stride: int) -> Subsample:
         """Return shortcut A."""
         return Subsample(c_in, c_out, stride)
@@ -205,23 +205,13 @@ class ResNet18(ResNet):
     Convolution 7 x 7 and the 1 x 1 shortcuts in full precision, as Bi-Real Net and IR-Net.
     """
 
+    stem_kernel = 7
+    stem_stride = 2
+
     def __init__(self, spec: NetSpec, height: int, width: int, channels: int, classes: int) -> None:
         sizes = (height, width, channels, classes)
         super().__init__(spec, *sizes, widths=(64, 128, 256, 512), units=4)
         self.reduce = MaxPool(64, 3, 2)
-
-    def make_stem(self, channels: int, width: int) -> Conv2d:
-        """Return a 7 x 7 convolution of stride 2."""
-        return Conv2d(
-            channels,
-            width,
-            7,
-            2,
-            binarizer=self.spec.ends,
-            norm=DepthNorm(width, 1),
-            act=self.act(width),
-            ordered=self.ordered,
-        )
 
     def make_shortcut(self, c_in: int, c_out: int, stride: int) -> Conv2d:
         """Return a 1 x 1 convolution with batch norm."""
