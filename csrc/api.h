@@ -44,6 +44,8 @@ bifast_status guarded(Function&& function) noexcept {
     return report(BIFAST_NO_MEMORY, "out of memory");
   } catch (const std::exception& e) {
     return report(BIFAST_INTERNAL, e.what());
+  } catch (...) {  // a caller's callback may throw anything
+    return report(BIFAST_INTERNAL, "an exception that is no std::exception");
   }
 }
 

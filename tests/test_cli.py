@@ -12,6 +12,7 @@ from typing import Any
 import model_factory
 import numpy as np
 import pytest
+from image_nets import image_net
 
 import bifast
 from bifast import _core, audio, cli, shipped
@@ -124,11 +125,15 @@ def test_run_nan_names_the_file(
     assert Path(CLIP).name in captured.out
 
 
-def test_run_empty_folder_fails(
+def test_run_of_a_folder_without_sounds_is_exit_code_2(
     model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main(["run", str(tmp_path), "--model", model]) == 1
-    assert "found none" in capsys.readouterr().err
+    assert cli.main(["run", str(tmp_path), "--model", model]) == 2
+    assert f"expected sound files, found none in {tmp_path}\n" in capsys.readouterr().err
+    (tmp_path / "notes.txt").write_text("junk")
+    assert cli.main(["run", str(tmp_path), "--model", model]) == 2
+    assert "found none in" in (told := capsys.readouterr().err)
+    assert f"skipped 1 that are no sound: {tmp_path / 'notes.txt'}" in told
 
 
 def test_run_stdin_takes_files_and_raw_pcm(model: str) -> None:
@@ -321,8 +326,8 @@ def test_inspect_of_a_broken_file_is_exit_code_2(
     assert "broken.bifast" in capsys.readouterr().err
 
 
-def bench_report(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    assert cli.main(["bench", "--json", "--seconds", "1e-6"]) == 0
+def bench_report(capsys: pytest.CaptureFixture[str], *argv: str) -> dict[str, Any]:
+    assert cli.main(["bench", "--json", "--seconds", "1e-6", *argv]) == 0
     report: dict[str, Any] = json.loads(capsys.readouterr().out)
     return report
 
@@ -355,6 +360,19 @@ def test_bench_compares_with_onnxruntime_where_it_is(capsys: pytest.CaptureFixtu
     for row in rows:
         if row["what"] in peers and row["isa"] in bifast.isas():
             assert row["times"] == pytest.approx(peers[row["what"]] / row["median_us"], abs=0.01)
+
+
+@pytest.mark.parametrize("first", ["conv2d", "byte_conv2d"])
+def test_bench_takes_any_model_file(
+    first: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "image.bifast"
+    path.write_bytes(image_net(1, first=first).to_bytes())
+    report = bench_report(capsys, "--model", str(path))
+    assert report["model"] == str(path)
+    nets = [row["isa"] for row in report["rows"] if row["what"] == "net full"]
+    assert nets[: len(bifast.isas())] == bifast.isas()
+    assert any(row["what"].startswith("layer ") for row in report["rows"])
 
 
 def test_doctor_passes_every_kernel(capsys: pytest.CaptureFixture[str]) -> None:

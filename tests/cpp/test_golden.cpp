@@ -130,6 +130,11 @@ Tally replay(const golden::File& file, const char* isa) {
   tally.expect(bifast_n_depths(model) == file.depths.size(), "number of depths");
   if (!file.wave.empty()) replay_sound(session, model, file, tally);
   replay_features(session, model, file, tally);
+  std::vector<float> logits(bifast_n_classes(model));
+  const auto throws = [](void*, const bifast_layer_output*) { throw 1; };
+  tally.expect(bifast_trace(session, 0, file.features.data(), file.features.size(), logits.data(),
+                            logits.size(), throws, nullptr) == BIFAST_INTERNAL,
+               "status where a callback throws what is no std::exception");
   bifast_session_free(session);
   bifast_free(model);
   return tally;

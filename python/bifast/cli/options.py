@@ -28,13 +28,18 @@ def add_command(
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add --model and --isa."""
+    add_model_name(parser)
+    add_isa(parser)
+
+
+def add_model_name(parser: argparse.ArgumentParser) -> None:
+    """Add --model."""
     parser.add_argument(
         "--model",
         default=bifast.DEFAULT_MODEL,
         metavar="NAME|FILE",
         help="a shipped model or a .bifast file (default: %(default)s)",
     )
-    add_isa(parser)
 
 
 def add_isa(parser: argparse.ArgumentParser) -> None:

@@ -35,7 +35,8 @@ In a folder, files that are no sound, or image, by their suffix are skipped and 
 In the table, neighbouring windows of a scan with the same word are joined and the highest probability is
 shown; --json has a line for every window. A file that fails is named on stderr and the others go on.
 
-exit codes: 0 all files were recognised; 1 a file failed; 2 the command line or the model is wrong.
+exit codes: 0 all files were recognised; 1 a file failed; 2 the command line or the model is
+wrong, or there is nothing to read.
 """
 
 
@@ -94,9 +95,8 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--raw-rate: {args.model} has no front-end and takes images, no sound")
     if args.raw_rate and "-" not in args.inputs:
         raise ValueError("--raw-rate: expected the input - (stdin), got only files")
-    files, skipped = sound_files.find(
-        args.inputs, audio.SUFFIXES if model.sample_rate else image.SUFFIXES
-    )
+    kind, suffixes = ("sound", audio.SUFFIXES) if model.sample_rate else ("image", image.SUFFIXES)
+    files, skipped = sound_files.find(args.inputs, suffixes, kind)
     rows: list[tuple[str, ...]] = []
     failed = 0
     try:
@@ -116,8 +116,8 @@ def run(args: argparse.Namespace) -> int:
     finally:  # also when interrupted: what is done is shown
         if rows:
             print(format_table(("file", "time", "word", "probability", "depth"), rows, "lllrl"))
-    _report(len(files), failed, skipped, "sound" if model.sample_rate else "image")
-    return 1 if failed or not files else 0
+    _report(len(files), failed, skipped, kind)
+    return 1 if failed else 0
 
 
 def _read(name: str, model: bifast.Model, raw_rate: int | None) -> NDArray[Any]:
@@ -182,8 +182,6 @@ def _report(n_files: int, failed: int, skipped: list[str], kind: str) -> None:
     """Say on stderr what was left out."""
     with suppress(BrokenPipeError):
         if skipped:
-            print(sound_files.tell_skipped("run", skipped, kind), file=sys.stderr)
+            print(f"bifast run: {sound_files.tell_skipped(skipped, kind)}", file=sys.stderr)
         if failed:
             print(f"bifast run: {failed} of {n_files} inputs failed", file=sys.stderr)
-        if not n_files:
-            print(f"bifast run: expected {kind} files, found none", file=sys.stderr)

@@ -110,10 +110,7 @@ def _find(inputs: list[str]) -> tuple[list[str], list[str]]:
     if "-" in inputs:
         raise ValueError("-: expected files and folders; `bifast listen -` reads stdin")
     found, skipped = sound_files.find(inputs)
-    files = list(dict.fromkeys(found))
-    if not files:
-        raise ValueError(f"expected sound files, found none in {', '.join(inputs)}")
-    return files, skipped
+    return list(dict.fromkeys(found)), skipped
 
 
 def _scan(args: argparse.Namespace, settings: Settings, todo: list[str], journal: Journal) -> None:
@@ -149,7 +146,7 @@ def _report(journal: Journal, files: list[str], skipped: list[str]) -> int:
         )
     print(f"{len(files)} files, {seconds / 3600:.2f} hours of sound, {heard.total()} words")
     if skipped:
-        print(sound_files.tell_skipped("scan", skipped), file=sys.stderr)
+        _tell(sound_files.tell_skipped(skipped))
     if failed:
         _tell(f"{failed} of {len(files)} files failed; a later run tries them again")
     return 1 if failed else 0

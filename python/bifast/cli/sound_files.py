@@ -10,9 +10,12 @@ from bifast import audio
 
 
 def find(
-    names: list[str], suffixes: Container[str] = audio.SUFFIXES
+    names: list[str], suffixes: Container[str] = audio.SUFFIXES, kind: str = "sound"
 ) -> tuple[list[str], list[str]]:
-    """Return the files to read, folders searched in order of names, and the files skipped there."""
+    """Return the files to read, folders searched in order of names, and the files skipped there.
+
+    ValueError if there is none to read.
+    """
     files: list[str] = []
     skipped: list[str] = []
     for name in names:
@@ -28,13 +31,16 @@ def find(
                 special = path.exists() and not path.is_file()
                 known = suffix in suffixes and not member.startswith(".") and not special
                 (files if known else skipped).append(str(path))
+    if not files:
+        left_out = f"; {tell_skipped(skipped, kind)}" if skipped else ""
+        raise ValueError(f"expected {kind} files, found none in {', '.join(names)}{left_out}")
     return files, skipped
 
 
-def tell_skipped(command: str, skipped: list[str], kind: str = "sound") -> str:
-    """Return a line that says what was left out."""
+def tell_skipped(skipped: list[str], kind: str = "sound") -> str:
+    """Say what was left out."""
     names = ", ".join(skipped[:3]) + (", ..." if len(skipped) > 3 else "")
-    return f"bifast {command}: skipped {len(skipped)} that are no {kind}: {names}"
+    return f"skipped {len(skipped)} that are no {kind}: {names}"
 
 
 def describe(name: str, error: Exception) -> str:
