@@ -274,8 +274,8 @@ struct alignas(64) Line {
   float values[16];
 };
 
-// [frames][n_mels] of `samples` [frames][n_fft] and kSlack more, `together` frames in a call, at most
-// frame_lanes.
+// [frames][n_mels] of `samples` [frames][n_fft] and kSlack more, `together` frames in a call, at
+// most frame_lanes.
 std::vector<float> log_mel_frames(const Kernels& kernels, const FrontendTables& tables,
                                   const std::vector<float>& samples, size_t together) {
   const size_t lanes = kernels.frame_lanes, count = (samples.size() - kSlack) / tables.n_fft;
