@@ -49,6 +49,20 @@ float reflected(const Sample* samples, ptrdiff_t i, ptrdiff_t n_samples, ptrdiff
   return i < n_samples ? to_float(samples[i]) : 0.0f;
 }
 
+// `count` samples of it from `start` on.
+template <typename Sample>
+void read(const Sample* samples, ptrdiff_t n_samples, ptrdiff_t n_padded, ptrdiff_t start,
+          ptrdiff_t count, float* to) {
+  // Reflected before `first` and from `last` on.
+  const ptrdiff_t first = std::clamp<ptrdiff_t>(-start, 0, count);
+  const ptrdiff_t last = std::clamp<ptrdiff_t>(n_samples - start, first, count);
+  for (ptrdiff_t i = 0; i < first; ++i) to[i] = reflected(samples, start + i, n_samples, n_padded);
+  for (ptrdiff_t i = first; i < last; ++i) to[i] = to_float(samples[start + i]);
+  for (ptrdiff_t i = last; i < count; ++i) {
+    to[i] = reflected(samples, start + i, n_samples, n_padded);
+  }
+}
+
 }  // namespace
 
 Frontend::Frontend(const bifast_frontend_params& params, const Kernels& kernels)
@@ -59,55 +73,57 @@ size_t Frontend::n_frames(size_t n_samples) const {
   return 1 + (params_.center ? n : n - params_.n_fft) / params_.hop;
 }
 
+size_t Frontend::copy_bytes() const {
+  const size_t n_floats = (kernels_->frame_lanes - 1) * copy_step() + frame_floats();
+  return align(n_floats * sizeof(float));
+}
+
 size_t Frontend::scratch_bytes() const {
-  return align(log_mel_bytes(params_.n_fft, kernels_->frame_lanes)) +
-         kernels_->frame_lanes * align(frame_floats() * sizeof(float)) +
+  return align(log_mel_bytes(params_.n_fft, kernels_->frame_lanes)) + copy_bytes() +
          align(params_.n_mels * sizeof(float));
 }
 
-// The n_fft samples of frame `index`: where they lie in the audio, or in `copy`.
+// Where `count` frames from `first` on lie: in the audio, or together in `copy`.
 template <typename Sample>
-const float* Frontend::read_frame(const Sample* samples, size_t n_samples, size_t index,
-                                  float* copy) const noexcept {
+void Frontend::read_frames(const Sample* samples, size_t n_samples, size_t first, size_t count,
+                           float* copy, const float** frames) const noexcept {
   const auto n_real = static_cast<ptrdiff_t>(n_samples);
   const auto n_padded = std::max(n_real, static_cast<ptrdiff_t>(params_.window_samples));
+  const auto hop = static_cast<ptrdiff_t>(params_.hop);
   const auto n_fft = static_cast<ptrdiff_t>(params_.n_fft);
+  const auto step = static_cast<ptrdiff_t>(copy_step()), n = static_cast<ptrdiff_t>(count);
   const ptrdiff_t start =
-      static_cast<ptrdiff_t>(index * params_.hop) - (params_.center != 0 ? n_fft / 2 : 0);
+      static_cast<ptrdiff_t>(first) * hop - (params_.center != 0 ? n_fft / 2 : 0);
   if constexpr (std::is_same_v<Sample, float>) {
-    if (start >= 0 && start + static_cast<ptrdiff_t>(frame_floats()) <= n_real) {
-      return samples + start;
+    const ptrdiff_t end = start + (n - 1) * hop + static_cast<ptrdiff_t>(frame_floats());
+    if (start >= 0 && end <= n_real) {
+      for (ptrdiff_t i = 0; i < n; ++i) frames[i] = samples + start + i * hop;
+      return;
     }
   }
-  // Reflected before `first` and from `last` on.
-  const ptrdiff_t first = std::clamp<ptrdiff_t>(-start, 0, n_fft);
-  const ptrdiff_t last = std::clamp<ptrdiff_t>(n_real - start, first, n_fft);
-  for (ptrdiff_t i = 0; i < first; ++i) copy[i] = reflected(samples, start + i, n_real, n_padded);
-  for (ptrdiff_t i = first; i < last; ++i) copy[i] = to_float(samples[start + i]);
-  for (ptrdiff_t i = last; i < n_fft; ++i) {
-    copy[i] = reflected(samples, start + i, n_real, n_padded);
+  for (ptrdiff_t i = 0; i < n; ++i) {
+    frames[i] = copy + i * step;
+    read(samples, n_real, n_padded, start + i * hop, i + 1 < n ? step : n_fft, copy + i * step);
   }
-  return copy;
 }
 
-// find(index, copy) gives the samples of a frame, which may be put into `copy`.
+// find(first, count, copy, frames) finds the samples of some frames, which may be put into `copy`.
 template <typename Find>
 void Frontend::transform(size_t count, float* features, void* scratch,
                          const Find& find) const noexcept {
   const size_t lanes = kernels_->frame_lanes;
   auto* work = static_cast<uint8_t*>(scratch);
-  uint8_t* copies = work + align(log_mel_bytes(params_.n_fft, lanes));
-  const size_t copy_bytes = align(frame_floats() * sizeof(float));
-  auto* unused = reinterpret_cast<float*>(copies + lanes * copy_bytes);
+  uint8_t* copy = work + align(log_mel_bytes(params_.n_fft, lanes));
+  auto* unused = reinterpret_cast<float*>(copy + copy_bytes());
 
   const float* frames[kMaxFrameLanes];
   float* out[kMaxFrameLanes];
   for (size_t first = 0; first < count; first += lanes) {
+    const size_t n = std::min(lanes, count - first);
+    find(first, n, reinterpret_cast<float*>(copy), frames);
     for (size_t lane = 0; lane < lanes; ++lane) {
-      const size_t index = first + lane;
-      auto* copy = reinterpret_cast<float*>(copies + lane * copy_bytes);
-      frames[lane] = index < count ? find(index, copy) : frames[0];
-      out[lane] = index < count ? features + index * params_.n_mels : unused;
+      if (lane >= n) frames[lane] = frames[0];
+      out[lane] = lane < n ? features + (first + lane) * params_.n_mels : unused;
     }
     kernels_->log_mel(&tables_, frames, work, out);
   }
@@ -117,16 +133,23 @@ template <typename Sample>
 void Frontend::run(const Sample* samples, size_t n_samples, float* features,
                    void* scratch) const noexcept {
   transform(n_frames(n_samples), features, scratch,
-            [&](size_t index, float* copy) { return read_frame(samples, n_samples, index, copy); });
+            [&](size_t first, size_t count, float* copy, const float** frames) {
+              read_frames(samples, n_samples, first, count, copy, frames);
+            });
 }
 
 void Frontend::run_frames(const float* samples, size_t count, float* features,
                           void* scratch) const noexcept {
-  transform(count, features, scratch, [&](size_t index, float* copy) -> const float* {
-    const float* from = samples + index * params_.hop;
-    if (frame_floats() == params_.n_fft) return from;
-    return static_cast<const float*>(std::copy_n(from, params_.n_fft, copy) - params_.n_fft);
-  });
+  transform(count, features, scratch,
+            [&](size_t first, size_t n, float* copy, const float** frames) {
+              for (size_t i = 0; i < n; ++i) {
+                frames[i] = samples + (first + i) * params_.hop;
+                if (frame_floats() == params_.n_fft) continue;
+                float* to = copy + i * copy_step();
+                std::copy_n(frames[i], params_.n_fft, to);
+                frames[i] = to;
+              }
+            });
 }
 
 template void Frontend::run(const float*, size_t, float*, void*) const noexcept;

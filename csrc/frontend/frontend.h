@@ -34,11 +34,14 @@ class Frontend {
  private:
   // Kernels read a little past a frame of fewer than 32 samples.
   size_t frame_floats() const { return params_.n_fft < 32 ? 32 : params_.n_fft; }
+  // From one frame to the next where they are copied: what they share is there once.
+  size_t copy_step() const { return params_.hop < params_.n_fft ? params_.hop : params_.n_fft; }
+  size_t copy_bytes() const;
   template <typename Find>
   void transform(size_t count, float* features, void* scratch, const Find& find) const noexcept;
   template <typename Sample>
-  const float* read_frame(const Sample* samples, size_t n_samples, size_t index,
-                          float* copy) const noexcept;
+  void read_frames(const Sample* samples, size_t n_samples, size_t first, size_t count, float* copy,
+                   const float** frames) const noexcept;
 
   bifast_frontend_params params_;
   const Kernels* kernels_;

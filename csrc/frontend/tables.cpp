@@ -128,6 +128,7 @@ SpectrumTableData<T>::SpectrumTableData(const bifast_frontend_params& p) {
 
 FrontendTableData::FrontendTableData(const bifast_frontend_params& p) : single(p), exact(p) {
   for (size_t k = 0; k < p.n_fft / 8; ++k) order.push_back(position_of_frequency(k, p.n_fft / 8));
+  order.push_back(p.n_fft / 8);
   const double bin_hz = static_cast<double>(p.sample_rate) / p.n_fft;
   for (size_t m = 0; m < round_up(p.n_mels, 4); ++m) {
     if (m >= p.n_mels) {

@@ -111,7 +111,7 @@ struct FrontendTables {
   size_t n_mels;
   SpectrumTables<float> single;
   SpectrumTables<double> exact;
-  const uint32_t* order;       // [q]: where a transform of q points leaves frequency k
+  const uint32_t* order;       // [q + 1]: where a transform of q points leaves frequency k; q
   const uint32_t* band_start;  // [n_mels, rounded up to 4]: first quad
   const uint32_t* band_size;   // [the same]: quads
   const float* band_weights;   // the bands' weights end to end, zero outside the bands
@@ -121,7 +121,7 @@ struct FrontendTables {
 
 // Memory that log_mel works in.
 constexpr size_t log_mel_bytes(size_t n_fft, size_t n_frames) {
-  return (n_fft + 32) * (n_frames > 2 ? 4 * n_frames : 8) + 2 * n_frames * (n_fft + 32);
+  return (n_fft + 32) * (n_frames > 2 ? 4 * n_frames : 8);
 }
 
 // ---- the table ----------------------------------------------------------------------------------

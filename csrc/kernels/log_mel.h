@@ -203,15 +203,18 @@ struct Spectrum {
     }
   }
 
-  // power[k / 4], lane k % 4: |2 X_k|^2 of the real signal, k <= n; zeros in the last quad behind
-  // k = n. The factor 4 is in the band weights. Returns the sum over k, less that of k = n / 2, of
-  // each lane.
-  static Power power_spectrum(const SpectrumTables<T>& t, const uint32_t* order, const Complex* z,
-                              size_t q, Power* power) {
+  // Lane k % 4 of quad k / 4: |2 X_k|^2 of the real signal, k <= n; zeros in the last quad behind
+  // k = n. The factor 4 is in the band weights. Quad i lies where z[order[i]] was, which is read no
+  // more. Returns the sum over k, less that of k = n / 2, of each lane.
+  static Power power_spectrum(const SpectrumTables<T>& t, const uint32_t* order, Complex* z,
+                              size_t q) {
+    const auto put = [&](size_t quad, const Power& power) __attribute__((always_inline)) {
+      bifast::store(&z[order[quad]].re, power);
+    };
     Power sum{}, mirrored{};
     for (size_t k = 0; k <= q / 2; ++k) {  // bins 4 k .. 4 k + 3, and n - 4 k .. n - 4 k - 3
       const Complex a = load(z[order[k]]);
-      const Complex& high = z[order[q - 1 - k]];
+      const Complex& high = z[order[k == q / 2 ? k : q - 1 - k]];  // not used in the last round
       const Complex& low = z[order[(q - k) & (q - 1)]];
       const Complex b{shuffle<4, 3, 2, 1, T>(high.re, low.re),
                       shuffle<4, 3, 2, 1, T>(high.im, low.im)};
@@ -222,23 +225,23 @@ struct Spectrum {
       const V pr = er + tr, pi = ei + ti, mr = er - tr, mi = ei - ti;
       const Power plus = __builtin_convertvector(pr * pr + pi * pi, Power);
       const Power minus = __builtin_convertvector(mr * mr + mi * mi, Power);
-      power[q - k] = k == 0 ? shuffle<0, 4, 4, 4, float>(minus, Power{})
-                            : shuffle<4, 3, 2, 1, float>(mirrored, minus);
+      put(q - k, k == 0 ? shuffle<0, 4, 4, 4, float>(minus, Power{})
+                        : shuffle<4, 3, 2, 1, float>(mirrored, minus));
       mirrored = minus;
       if (k == q / 2) break;
-      power[k] = plus;
+      put(k, plus);
       sum = sum + (plus + minus);
     }
     return sum;
   }
 
   static Power run(const SpectrumTables<T>& t, const FrontendTables& tables,
-                   const float* const* frames, void* work, Power* power) {
+                   const float* const* frames, void* work) {
     auto* z = static_cast<Complex*>(work);
     const size_t q = tables.n_fft / 8;
     first_stage(t, frames, z, q);
     transform(t, z, q);
-    return power_spectrum(t, tables.order, z, q, power);
+    return power_spectrum(t, tables.order, z, q);
   }
 };
 
@@ -272,18 +275,21 @@ struct Bands {
     return (rows[0] + rows[1]) + (rows[2] + rows[3]);
   }
 
-  // out[frame][n_mels]. Returns a mask: lanes of a frame that has a band below `energy` times its
-  // limit, but not below the floor.
-  static Ints run(const FrontendTables& t, const Floats* power, Floats energy, float* const* out) {
+  // power: as Spectrum leaves it, quads order[i] * quad_bytes from its start. out[frame][n_mels].
+  // Returns a mask: lanes of a frame that has a band below `energy` times its limit, but not below
+  // the floor.
+  template <size_t quad_bytes>
+  static Ints run(const FrontendTables& t, const void* power, Floats energy, float* const* out) {
     Ints quiet{};
     const float* weights = t.band_weights;
     for (size_t m = 0; m < t.n_mels; m += 4) {
       Floats sums[4];
       for (size_t i = 0; i < 4; ++i) {
-        const Floats* p = power + t.band_start[m + i];
+        const uint32_t* order = t.order + t.band_start[m + i];
         Floats sum{};
         for (size_t quad = 0; quad < t.band_size[m + i]; ++quad, weights += 4) {
-          sum = sum + p[quad] * spread<kFrames>(weights);
+          const auto* p = static_cast<const uint8_t*>(power) + order[quad] * quad_bytes;
+          sum = sum + load<Floats>(p) * spread<kFrames>(weights);
         }
         sums[i] = sum;
       }
@@ -313,24 +319,20 @@ void log_mel(const FrontendTables* tables, const float* const* frames, void* wor
   }
   using Single = Spectrum<float, kFrames>;
   using Double = Spectrum<double, 1>;
-  const size_t n_bytes = tables->n_fft * (kFrames > 2 ? 4 * kFrames : 8);
-  auto* power = static_cast<uint8_t*>(work) + n_bytes;
 
   typename Single::Power rows[4] = {};
-  rows[0] = Single::run(tables->single, *tables, frames, work,
-                        reinterpret_cast<typename Single::Power*>(power));
+  rows[0] = Single::run(tables->single, *tables, frames, work);
   // The energy of each frame in all lanes of its quad.
   for (size_t i = 1; i < 4; ++i) rows[i] = rows[0];
   const auto energy = Bands<kFrames>::sum_of_parts(rows);
-  const auto quiet = Bands<kFrames>::run(
-      *tables, reinterpret_cast<const typename Single::Power*>(power), energy, out);
+  const auto quiet =
+      Bands<kFrames>::template run<sizeof(typename Single::Complex)>(*tables, work, energy, out);
   for (size_t frame = 0; frame < kFrames; ++frame) {
     int32_t any = 0;
     for (size_t i = 0; i < 4; ++i) any |= quiet[4 * frame + i];
     if (any == 0) continue;
-    auto* once_more = reinterpret_cast<Double::Power*>(power);
-    Double::run(tables->exact, *tables, frames + frame, work, once_more);
-    Bands<1>::run(*tables, once_more, Double::Power{}, out + frame);
+    Double::run(tables->exact, *tables, frames + frame, work);
+    Bands<1>::run<sizeof(Double::Complex)>(*tables, work, Double::Power{}, out + frame);
   }
 }
 
