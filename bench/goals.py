@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rows import Row, Rows, table
+from rows import CALLS, Row, Rows, call_overhead, table
 
 import bifast
 from bifast import _core
@@ -120,6 +120,14 @@ def instructions(rows: Rows, arm: dict[str, Any]) -> Reached | str:
     return Reached(counts[f"{FP32} full"] / counts["net full"])
 
 
+def call(rows: Rows, arm: dict[str, Any]) -> Reached | str:
+    found = {kind: call_overhead(rows, kind) for kind in CALLS}
+    values = {kind: value for kind, value in found.items() if value is not None}
+    if not values:
+        return "not measured: no CMake here"
+    return Reached(max(values.values()), ", ".join(f"{k} {v:.2f}" for k, v in values.items()))
+
+
 def arena(rows: Rows, arm: dict[str, Any]) -> Reached | str:
     sizes = {name: bifast.Model.load(name).scratch_bytes / 1024 for name in bifast.models()}
     detail = ", ".join(f"{name} {size:.1f}" for name, size in sizes.items())
@@ -145,6 +153,7 @@ GOALS = [
          clip),
     Goal("the same with a faster front-end", 20, None, fast_clip),
     Goal(f"AArch64 instructions of the net, full depth: {FP32} over bifast", 8, 12, instructions),
+    Goal("a call from Python, less the C call", 1, None, call, "us", False),
     Goal("arena of the shipped nets", 64, 24, arena, "KiB", False),
 ]  # fmt: skip
 

@@ -20,7 +20,7 @@ from goals import goal_table
 from machine import machine_lines
 from pictures import bars, roofline
 from readme import write_figures
-from rows import Rows, layers, microseconds, read_rows, table, versus
+from rows import Rows, calls, layers, read_rows, table, versus
 
 import bifast
 
@@ -109,8 +109,9 @@ On an ARM board, `bifast bench --json` measures time.
 
 ## Calls
 
-A call from Python with the smallest of models, one mean of 16 channels: what is computed, the C call and Python,
-all in one.
+What a call costs in microseconds with the smallest of models, which computes next to nothing: features to a mean of 16
+channels, and a clip of one frame to one band. The C call in a loop in C, the method of the extension that it comes
+through, and `Model.run_features` and `Model.run` as a user calls them; the last line is what Python adds to C.
 
 {calls}
 
@@ -168,7 +169,7 @@ def page(rows: Rows, times: dict[str, float], arm: dict[str, Any], stem: str) ->
         arm_nets=arm_tables.nets(arm),
         arm_layers=arm_tables.layers(arm),
         arm_blocks=arm_tables.blocks(arm),
-        calls=table(["call", "us"], [[r.who, microseconds(r)] for r in rows.of("call")]),
+        calls=calls(rows),
         start=table(["what", "ms"], [[STARTS[name], f"{ms:.2f}"] for name, ms in times.items()]),
         size="\n".join(size_lines()),
     )

@@ -122,6 +122,26 @@ def versus(rows: Rows, prefix: str) -> str:
     return table(head, body)
 
 
+CALLS = ("features", "clip")
+
+
+def call_overhead(rows: Rows, kind: str) -> float | None:
+    """Microseconds that a call of `Model` takes over the C call; None if either was not measured."""
+    python, c = rows.get(f"call {kind}", "Model"), rows.get(f"call {kind}", "C")
+    return None if python is None or c is None else python.median - c.median
+
+
+def calls(rows: Rows) -> str:
+    """One line for each way to call, and what Python adds to C."""
+    body = []
+    for who in ("C", "extension", "Model"):
+        found = [rows.get(f"call {kind}", who) for kind in CALLS]
+        body.append([who, *("not measured" if r is None else microseconds(r) for r in found)])
+    over = [call_overhead(rows, kind) for kind in CALLS]
+    cells = ["not measured" if value is None else f"{value:.3g}" for value in over]
+    return table(["call", *CALLS], [*body, ["Model less C", *cells]])
+
+
 def layers(rows: Rows) -> str:
     """One line per kind of layer with its time on each instruction set."""
     isas = _core.isas()

@@ -175,16 +175,14 @@ void Model::run_features(uint8_t* arena, size_t depth, const float* features, fl
   } else {
     std::memcpy(ws.buffer<float>(0), features, input().bytes());
   }
-  run_layers(ws, depth, observer);
-  std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
+  run_layers(ws, 0, depth, logits, observer);
 }
 
 void Model::run_bytes(uint8_t* arena, size_t depth, const uint8_t* image,
                       float* logits) const noexcept {
   const Workspace ws = workspace(arena);
   std::memcpy(ws.buffer<uint8_t>(0), image, input().bytes());
-  run_layers(ws, depth, nullptr);
-  std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
+  run_layers(ws, 0, depth, logits);
 }
 
 template <typename Sample>
@@ -192,8 +190,7 @@ void Model::run_clip(uint8_t* arena, size_t depth, const Sample* samples, size_t
                      float* logits) const noexcept {
   const Workspace ws = workspace(arena);
   run_frontend(arena, samples, n_samples, ws.buffer<float>(0));
-  run_layers(ws, depth, nullptr);
-  std::memcpy(logits, arena + offsets_.back(), buffers_.back().bytes());
+  run_layers(ws, 0, depth, logits);
 }
 
 template <typename Sample>
@@ -212,12 +209,15 @@ template void Model::run_clip(uint8_t*, size_t, const int16_t*, size_t, float*) 
 template void Model::run_frontend(uint8_t*, const float*, size_t, float*) const noexcept;
 template void Model::run_frontend(uint8_t*, const int16_t*, size_t, float*) const noexcept;
 
-void Model::run_layers(const Workspace& ws, size_t depth, const Observer* observer) const {
-  for (const Layer& layer : layers_) {
+void Model::run_layers(const Workspace& ws, size_t first, size_t depth, float* logits,
+                       const Observer* observer) const {
+  for (size_t i = first; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
     if (!layer.runs_at(depth)) continue;
     layer.op->run(ws);
     if (observer != nullptr) observe(ws, layer, *observer);
   }
+  std::memcpy(logits, ws.arena + offsets_.back(), buffers_.back().bytes());
 }
 
 void Model::observe(const Workspace& ws, const Layer& layer, const Observer& observer) const {

@@ -70,6 +70,10 @@ class Model {
   Workspace workspace(uint8_t* arena) const {
     return {arena, offsets_.data(), arena + scratch_offset_};
   }
+  // Runs the layers of a depth from layer `first` on and takes out the logits. Throws what the
+  // observer throws.
+  void run_layers(const Workspace& workspace, size_t first, size_t depth, float* logits,
+                  const Observer* observer = nullptr) const;
   // Leading layers that run at every depth.
   size_t n_shared_layers() const;
   // The cascade of the file; none: std::nullopt.
@@ -80,7 +84,6 @@ class Model {
   void check_flow(const ModelFile& file) const;
   void plan_arena(const ModelFile& file);
   void read_cascade(const ModelFile& file);
-  void run_layers(const Workspace& workspace, size_t depth, const Observer* observer) const;
   void observe(const Workspace& workspace, const Layer& layer, const Observer& observer) const;
 
   const Kernels& kernels_;

@@ -143,12 +143,7 @@ void Trunk::run(uint8_t* arena, const float* features, bool continues) noexcept 
 void Trunk::finish(uint8_t* arena, size_t depth, bool again, float* logits) const noexcept {
   const Workspace ws = model_.workspace(arena);
   if (again) put_back(ws, carried_);
-  for (size_t i = steps_.size(); i < model_.layers().size(); ++i) {
-    const Model::Layer& layer = model_.layers()[i];
-    if (layer.runs_at(depth)) layer.op->run(ws);
-  }
-  const auto output = static_cast<uint32_t>(model_.buffers().size() - 1);
-  std::memcpy(logits, ws.buffer<float>(output), model_.buffers().back().bytes());
+  model_.run_layers(ws, steps_.size(), depth, logits);
 }
 
 }  // namespace bifast

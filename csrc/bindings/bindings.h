@@ -65,6 +65,24 @@ auto with_samples(const py::array& x, Function&& function) {
   throw py::value_error("samples: expected float32 or int16");
 }
 
+// What the arguments of a call usually are, and are compared with: made once.
+struct UsualCall {
+  explicit UsualCall(const bifast_model* model);
+
+  // Of a name, where one thread is asked for.
+  std::optional<size_t> depth_index(py::handle depth, py::handle threads) const;
+  // A C-contiguous array of no subclass.
+  std::optional<py::array> array(py::handle x) const;
+  // Whether the shape is that of a clip, or of features or an image.
+  bool is_clip(const py::array& x) const;
+  bool is_input(const py::array& x) const;
+
+  py::object ndarray, float32, int16, uint8;
+  std::vector<py::str> depths;
+  size_t window;  // 0: takes no audio
+  size_t shape[3];
+};
+
 // A model, and a few idle sessions of it; the GIL guards their list.
 class Model {
  public:
@@ -77,15 +95,29 @@ class Model {
   // (label, (threshold, smoothing, refractory)) of each word.
   py::list words() const;
 
+  // One clip or image, or the features of one: logits, or None where an argument is unusual
+  // (one_clip.cpp).
+  py::object run_one(py::handle x, py::handle depth, py::handle threads);
+  py::object run_features_one(py::handle f, py::handle depth, py::handle threads);
+
   Array<float> run(const py::array& x, size_t depth, size_t threads);
   Array<float> run_features(const Array<float>& f, size_t depth, size_t threads);
   Array<float> run_bytes(const Array<uint8_t>& x, size_t depth, size_t threads);
   Array<float> features(const py::array& x);
   std::pair<Array<float>, py::list> trace(const Array<float>& f, size_t depth);
 
-  SessionHandle take_session();
-  // A batch on many threads does not leave their memory behind.
-  void keep_session(SessionHandle session);
+  // Calls function(session) without the GIL and raises the error of its status.
+  template <typename Function>
+  void with_session(const Function& function) {
+    SessionHandle session = take_session();
+    bifast_status status;
+    {
+      const py::gil_scoped_release release;
+      status = function(session.get());
+    }
+    keep_session(std::move(session));
+    check(status);
+  }
 
  private:
   struct FreeModel {
@@ -95,11 +127,18 @@ class Model {
   // Calls run(session, values, count, logits) for each array [T, M, C] of a batch.
   template <typename Value, typename Run>
   Array<float> run_arrays(const Array<Value>& x, size_t threads, const Run& run);
+  // The logits that run(session, logits, n_classes) writes.
+  template <typename Run>
+  py::object logits_of(const Run& run);
+  SessionHandle take_session();
+  // A batch on many threads does not leave their memory behind.
+  void keep_session(SessionHandle session);
   // Calls function(session, i) for i < n, on up to `threads` threads, without the GIL.
   template <typename Function>
   void run_batch(size_t n, size_t threads, const Function& function);
 
   std::unique_ptr<bifast_model, FreeModel> model_;
+  UsualCall usual_;
   std::vector<SessionHandle> sessions_;  // freed before the model
 };
 

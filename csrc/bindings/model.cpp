@@ -24,6 +24,15 @@ bifast_status features_of(bifast_session* s, const int16_t* x, size_t n, float* 
   return bifast_features_i16(s, x, n, f, n_f);
 }
 
+bifast_model* load(const py::bytes& data, const std::optional<std::string>& isa) {
+  char* bytes = nullptr;
+  py::ssize_t n_bytes = 0;
+  if (PyBytes_AsStringAndSize(data.ptr(), &bytes, &n_bytes) != 0) throw py::error_already_set();
+  bifast_model* model = nullptr;
+  check(bifast_load_memory(bytes, static_cast<size_t>(n_bytes), or_null(isa), &model));
+  return model;
+}
+
 void append_layer(void* user, const bifast_layer_output* o) {
   const std::vector<size_t> shape(o->shape, o->shape + 3);
   const size_t positions = shape[0] * shape[1], channels = shape[2];
@@ -80,14 +89,8 @@ void Model::run_batch(size_t n, size_t threads, const Function& function) {
   }
 }
 
-Model::Model(const py::bytes& data, const std::optional<std::string>& isa) {
-  char* bytes = nullptr;
-  py::ssize_t n_bytes = 0;
-  if (PyBytes_AsStringAndSize(data.ptr(), &bytes, &n_bytes) != 0) throw py::error_already_set();
-  bifast_model* model = nullptr;
-  check(bifast_load_memory(bytes, static_cast<size_t>(n_bytes), or_null(isa), &model));
-  model_.reset(model);
-}
+Model::Model(const py::bytes& data, const std::optional<std::string>& isa)
+    : model_(load(data, isa)), usual_(get()) {}
 
 std::tuple<size_t, size_t, size_t> Model::input_shape() const {
   size_t shape[3];
@@ -153,7 +156,7 @@ Array<float> Model::features(const py::array& x) {
   Array<float> out({n_frames, n_mels});
   float* f = out.mutable_data();
   with_samples(x, [&](const auto* samples) {
-    run_batch(1, 1, [=](bifast_session* session, size_t) {
+    with_session([=](bifast_session* session) {
       return features_of(session, samples, n_samples, f, n_frames * n_mels);
     });
   });
@@ -211,6 +214,9 @@ void bind_model(py::module_& m) {
       .def_property_readonly("input_shape", &Model::input_shape)
       .def_property_readonly("takes_bytes",
                              [](const Model& self) { return bifast_takes_bytes(self.get()) != 0; })
+      .def("run_one", &Model::run_one, py::arg("x"), py::arg("depth"), py::arg("threads"))
+      .def("run_features_one", &Model::run_features_one, py::arg("f"), py::arg("depth"),
+           py::arg("threads"))
       .def("run", &Model::run, py::arg("x"), py::arg("depth"), py::arg("threads") = 1)
       .def("run_features", &Model::run_features, py::arg("f").noconvert(), py::arg("depth"),
            py::arg("threads") = 1)

@@ -57,6 +57,18 @@ class Scores {
   size_t count_ = 0;
 };
 
+// Says that a thread pushes, until it is left.
+class Busy {
+ public:
+  explicit Busy(bool& flag) : flag_(flag) { flag_ = true; }
+  ~Busy() { flag_ = false; }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  bool& flag_;
+};
+
 class Stream {
  public:
   Stream(Model& model, size_t depth, size_t hop_frames) : model_(model) {
@@ -124,16 +136,8 @@ class Stream {
   template <typename Function>
   py::object run(size_t most, const Function& function) {
     Scores scores(most, model_.n_classes(), get());
-    SessionHandle session = model_.take_session();
-    bifast_status status;
-    busy_ = true;
-    {
-      const py::gil_scoped_release release;
-      status = function(session.get(), &scores);
-    }
-    busy_ = false;
-    model_.keep_session(std::move(session));
-    check(status);
+    const Busy busy(busy_);
+    model_.with_session([&](bifast_session* session) { return function(session, &scores); });
     return scores.take();
   }
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bifast import _core, budget, inputs
+from bifast import budget, inputs
 from bifast.detector import Detector
-from bifast.errors import FormatError, UnsupportedError
 from bifast.listener import Listener
+from bifast.loaded import LoadedModel
 from bifast.results import LayerOutput, Result, Scan
-from bifast.source import Source, read_model
 from bifast.stream import Setup, Stream
 from bifast.word import Word
 
@@ -22,7 +20,7 @@ from bifast.word import Word
 _SCAN_BLOCK = 1 << 20
 
 
-class Model:
+class Model(LoadedModel):
     """A model: immutable, safe to share between threads; running releases the GIL.
 
     Make one with `Model.load`. Depths are names, chosen per call; `depths[0]` is the deepest. Copies
@@ -35,109 +33,7 @@ class Model:
     'silence'
     """
 
-    __slots__ = ("_core", "_data", "_depths", "_isa", "_labels", "_shape")
-
-    def __init__(self, data: bytes, isa: str | None = None) -> None:
-        """Take the bytes of a `.bifast` file; `isa` as in `load`."""
-        self._core = _core.Model(data, isa)
-        self._data = data
-        self._isa = isa
-        self._labels = tuple(self._core.labels)
-        self._depths = tuple(self._core.depths)
-        self._shape = self._core.input_shape
-        _parse_card(self._core.card)
-
-    @classmethod
-    def load(cls, source: Source, isa: str | None = None) -> Model:
-        """Load a model.
-
-        Parameters
-        ----------
-        source
-            The name of a shipped model (`bifast.models()`), a path, the bytes of a file, or a file
-            opened in binary mode. A string that is a shipped name means that model; give a
-            `pathlib.Path` for a file that is called so.
-        isa
-            Instruction set, one of `bifast.isas()`; None for the best, or what the environment
-            variable BIFAST_ISA says.
-
-        Raises
-        ------
-        FormatError
-            If the bytes are no valid model.
-        UnsupportedError
-            If the file is newer than this version, or the CPU cannot run the instruction set.
-        ValueError
-            If the instruction set is unknown.
-        OSError
-            If the file is missing or unreadable.
-        """
-        data, origin = read_model(source)
-        try:
-            return cls(data, isa)
-        except FormatError as error:
-            raise FormatError(f"{origin}: {error}") from None
-        except UnsupportedError as error:
-            raise UnsupportedError(f"{origin}: {error}") from None
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes, in the order of the logits."""
-        return self._labels
-
-    @property
-    def depths(self) -> tuple[str, ...]:
-        """Names of the depths, deepest first."""
-        return self._depths
-
-    @property
-    def words(self) -> dict[str, Word]:
-        """The words that the file has settings for, as `bifast tune` writes them; often none."""
-        return {label: Word(*word) for label, word in self._core.words}
-
-    @property
-    def sample_rate(self) -> int:
-        """Hz; 0 if the model is not fed with audio."""
-        return self._core.sample_rate
-
-    @property
-    def window(self) -> int:
-        """Samples of the longest clip; 0 if the model is not fed with audio."""
-        return self._core.window_samples
-
-    @property
-    def hop(self) -> int:
-        """Samples from one frame to the next."""
-        return self._core.hop_samples
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one clip's features: frames, bands, channels."""
-        return self._shape
-
-    @property
-    def input_dtype(self) -> np.dtype[Any]:
-        """Type of the arrays that `run` takes without front-end: float32, or uint8 for bytes."""
-        return np.dtype(np.uint8 if self._core.takes_bytes else np.float32)
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The model's card: name, licence, data, accuracy per depth ... A fresh copy."""
-        return _parse_card(self._core.card)
-
-    @property
-    def isa(self) -> str:
-        """The instruction set in use."""
-        return self._core.isa
-
-    @property
-    def scratch_bytes(self) -> int:
-        """Memory that one running call needs besides the weights."""
-        return self._core.scratch_bytes
-
-    def to_bytes(self) -> bytes:
-        """Return the file's bytes."""
-        return self._data
+    __slots__ = ()
 
     def run(
         self, x: inputs.Samples, *, depth: str = "full", threads: int = 1
@@ -166,18 +62,8 @@ class Model:
             If the dtype, the shape or a sample is not as above, or the depth is unknown. Longer audio
             is for `scan`.
         """
-        if self.sample_rate == 0:
-            return self._run_images(x, depth, threads)
-        clips = inputs.samples(x, ranks=(1, 2))
-        if clips.shape[-1] > self.window:
-            raise ValueError(
-                f"samples: expected at most {self.window} (the model's window), "
-                f"got {clips.shape[-1]}; use scan() for longer audio"
-            )
-        index = inputs.depth_index(depth, self._depths)
-        batch = clips if clips.ndim == 2 else clips[np.newaxis]
-        logits = self._core.run(batch, index, inputs.thread_count(threads))
-        return logits if clips.ndim == 2 else logits[0]
+        logits = self._core.run_one(x, depth, threads)
+        return self._run(x, depth, threads) if logits is None else logits
 
     def classify(self, x: inputs.Samples, *, depth: str = "full") -> Result:
         """Classify one clip, shape (S,), or one image, shape (H, W, C); else as `run`."""
@@ -345,6 +231,9 @@ class Model:
         ValueError
             If the dtype, the shape or a value is not as above, or the depth is unknown.
         """
+        logits = self._core.run_features_one(f, depth, threads)
+        if logits is not None:
+            return logits
         batch, single = inputs.features(f, self._shape)
         index = inputs.depth_index(depth, self._depths)
         logits = self._core.run_features(batch, index, inputs.thread_count(threads))
@@ -373,24 +262,20 @@ class Model:
         logits, outputs = self._core.trace(batch[0], inputs.depth_index(depth, self._depths))
         return logits, [LayerOutput(*output) for output in outputs]
 
-    def __copy__(self) -> Model:
-        """Return itself: it cannot change."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
-        """Return itself: it cannot change."""
-        return self
-
-    def __reduce__(self) -> tuple[type[Model], tuple[bytes, str | None]]:
-        """Pickle as the file's bytes and the instruction set that was asked for, if any."""
-        return Model, (self._data, self._isa)
-
-    def __repr__(self) -> str:
-        """Name, number of labels, depths, and what it runs on."""
-        return (
-            f"<bifast.Model {self.card.get('name', 'unnamed')!r}: {len(self._labels)} labels, "
-            f"depths {'/'.join(self._depths)}, {len(self._data)} bytes, isa {self.isa}>"
-        )
+    def _run(self, x: Any, depth: str, threads: int) -> NDArray[np.float32]:
+        """Run what is not one clip or image just as the model takes it: convert, or say what is wrong."""
+        if self.sample_rate == 0:
+            return self._run_images(x, depth, threads)
+        clips = inputs.samples(x, ranks=(1, 2))
+        if clips.shape[-1] > self.window:
+            raise ValueError(
+                f"samples: expected at most {self.window} (the model's window), "
+                f"got {clips.shape[-1]}; use scan() for longer audio"
+            )
+        index = inputs.depth_index(depth, self._depths)
+        batch = clips if clips.ndim == 2 else clips[np.newaxis]
+        logits = self._core.run(batch, index, inputs.thread_count(threads))
+        return logits if clips.ndim == 2 else logits[0]
 
     def _run_images(self, x: Any, depth: str, threads: int) -> NDArray[np.float32]:
         """Run images of the input's shape and type, with or without a batch in front."""
@@ -407,14 +292,3 @@ class Model:
                 "this model has no front-end: it takes no audio but arrays of shape "
                 f"{list(self._shape)} (height, width, channels); use run() or classify()"
             )
-
-
-def _parse_card(text: str) -> dict[str, Any]:
-    """Parse a card; the engine does not, so what is no JSON object is found here."""
-    try:
-        card = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"META: expected JSON, got text that does not parse: {error}") from None
-    if not isinstance(card, dict):
-        raise FormatError(f"META: expected a JSON object, got a {type(card).__name__}")
-    return card
