@@ -213,9 +213,6 @@ class Reader {
       const uint32_t type = f.u32();
       const BufferSpec b{type == 1 || type == 2, type == 3, f.u32(), f.u32(), f.u32(),
                          type == 2 ? 2u : 1u};
-      if (b.is_bytes && i > 0) {
-        fail_format("buffer " + std::to_string(i) + ": only the input may be bytes");
-      }
       for (const uint32_t d : {b.height, b.width, b.channels}) {
         if (type > 3 || d < 1 || d > kMaxDimension) {
           fail_format("buffer " + std::to_string(i) + ": wrong type or dimension");
@@ -294,7 +291,8 @@ class Reader {
         *field = f.u32();
       }
       op.plane_scale = f.take<float>();
-      f.take_zeros(12);
+      op.fill = f.u32();
+      f.take_zeros(8);
       check_references(file, op);
       file.ops.push_back(std::move(op));
     }

@@ -16,7 +16,7 @@ namespace bifast {
 inline constexpr uint32_t kNone = 0xFFFFFFFFu;
 
 // An activation: [height][width][channels]; height is time. Bits may come in two planes, one whole
-// plane after the other. Bytes are an input alone.
+// plane after the other.
 struct BufferSpec {
   bool is_bits, is_bytes;
   uint32_t height, width, channels;
@@ -51,6 +51,7 @@ struct OpSpec {
   std::array<uint32_t, 2> kernel, stride, pad, dilation;  // height, width
   uint32_t weights, scale, shift, slope, threshold, flip;
   float plane_scale;  // of the input's second plane; 0: it has none
+  uint32_t fill;      // byte that stands for a missing tap
 };
 
 // One depth of a cascade: its scores are taken where the best label leads by as much (model.h).

@@ -56,7 +56,7 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
   if (buffer_bytes > kMaxBufferBytes) fail_format("buffers of more than 256 MiB");
   if (input().is_bits) fail_format("buffer 0 holds neither floats nor bytes");
   const BufferSpec& last = buffers_.back();
-  if (last.is_bits || last.positions() != 1 || last.channels != file.labels.size()) {
+  if (!last.is_floats() || last.positions() != 1 || last.channels != file.labels.size()) {
     fail_format("the last buffer must hold one float for each of the labels");
   }
   if (file.frontend) {
@@ -227,6 +227,7 @@ void Model::observe(const Workspace& ws, const Layer& layer, const Observer& obs
     for (size_t plane = 0; plane < b.planes; ++plane) {
       observer({layer.name.c_str(),
                 b.is_bits ? 1 : 0,
+                b.is_bytes ? 1 : 0,
                 {b.height, b.width, b.channels},
                 b.row_bytes(),
                 ws.buffer<uint8_t>(id) + plane * b.plane_bytes()});

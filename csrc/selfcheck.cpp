@@ -267,6 +267,23 @@ void check_byte_matmul(const Place& place, const Kernels& scalar) {
   }
 }
 
+void check_quantise(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (const size_t n : {0, 1, 3, 15, 16, 17, 64, 100, 1024}) {
+    auto x = random.reals(n);
+    for (size_t i = 0; i < n; i += 7) {
+      const float edges[] = {NAN, INFINITY, -INFINITY, 1e30f, -1e30f, -0.0f, 0.5f};
+      x[i] = edges[i / 7 % std::size(edges)];
+    }
+    for (const float scale : {1.0f, -37.3f, 100.0f, 0.0f}) {
+      std::vector<uint8_t> expected(n + kGuard, 123), got(expected);
+      scalar.quantise(x.data(), n, scale, 128.5f, expected.data());
+      place.kernels.quantise(x.data(), n, scale, 128.5f, got.data());
+      expect_same(place, text("n", n), expected, got);
+    }
+  }
+}
+
 // What the front-end leaves readable behind the last frame.
 constexpr size_t kSlack = 32;
 
@@ -327,6 +344,7 @@ constexpr Check kChecks[] = {
     {"binary_floats", check_binary_floats},
     {"float_product", check_float_product},
     {"byte_matmul", check_byte_matmul},
+    {"quantise", check_quantise},
     {"memory_row", check_memory_row},
     {"count_thresholds", check_count_thresholds},
     {"count_floats", check_count_floats},

@@ -36,9 +36,11 @@ def chunk(tag: bytes, payload: bytes) -> bytes:
 
 
 def canonical(output: LayerOutput) -> bytes:
-    """Return an output's bytes: little-endian floats, or bits packed per position, first in bit 0."""
+    """Return an output's bytes: little-endian floats, bytes, or bits packed per position, first in bit 0."""
     if output.is_bits:
         return np.packbits(output.array, axis=2, bitorder="little").tobytes()
+    if output.array.dtype == np.uint8:
+        return output.array.tobytes()
     return output.array.astype("<f4").tobytes()
 
 
@@ -46,7 +48,7 @@ def layer_chunk(output: LayerOutput, *, store: bool) -> bytes:
     data = canonical(output)
     head = LAYER.pack(
         output.name.encode(),
-        int(output.is_bits),
+        1 if output.is_bits else 2 if output.array.dtype == np.uint8 else 0,
         *output.array.shape,
         zlib.crc32(data),
         len(data) if store else 0,

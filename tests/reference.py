@@ -21,7 +21,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class LayerOutput:
-    """One output of one layer: float32 or a plane of uint8 0/1, [height, width, channels]."""
+    """One output of one layer: float32, uint8, or a plane of bits 0/1, [height, width, channels]."""
 
     name: str
     is_bits: bool
@@ -46,7 +46,7 @@ def run(model: ModelFile, features: Array, depth: int) -> Trace:
                 continue
             for index, array in run_op(model, op, buffers):
                 buffers[index] = array
-                is_bits = model.buffers[index].type != "f32"
+                is_bits = model.buffers[index].type.startswith("bits")
                 planes = array if is_bits else array[None]
                 layers.extend(LayerOutput(op.name, is_bits, plane) for plane in planes)
     return Trace(buffers[len(model.buffers) - 1].reshape(-1), layers)
@@ -55,6 +55,9 @@ def run(model: ModelFile, features: Array, depth: int) -> Trace:
 def run_op(model: ModelFile, op: Op, buffers: dict[int, Array]) -> list[tuple[int, Array]]:
     """Return (buffer, array) for each output of an operation, floats before bits."""
     source = buffers[op.input]
+    if op.code == "quantise":
+        assert op.out_f32 is not None
+        return [(op.out_f32, quantise(model, op, source))]
     if model.buffers[op.input].type in ("f32", "u8"):
         value = SUMS[op.code](model, op, source)
     else:
@@ -74,6 +77,12 @@ def run_op(model: ModelFile, op: Op, buffers: dict[int, Array]) -> list[tuple[in
     if op.out_bits is not None:
         outputs.append((op.out_bits, signs(model, op, y)))
     return outputs
+
+
+def quantise(model: ModelFile, op: Op, x: Array) -> Array:
+    """Scale and shift (two roundings), cut to 0 .. 255, without what follows the point: uint8."""
+    y = x * tensor(model, op.scale) + tensor(model, op.shift)
+    return np.clip(np.where(np.isnan(y), 0, y), 0, 255).astype(np.uint8)
 
 
 def signs(model: ModelFile, op: Op, y: Array) -> Array:
@@ -143,9 +152,9 @@ def conv2d(model: ModelFile, op: Op, x: Array) -> Array:
 
 
 def byte_conv2d(model: ModelFile, op: Op, x: Array) -> Array:
-    """Integer sums of bytes by bytes over the taps that exist, rounded once to float32."""
+    """Integer sums of bytes by bytes, missing taps being `fill`, rounded once to float32."""
     shape = out_shape(model, op)
-    under = [np.where(exists, u, 0) for u, exists in taps(op, x.astype(np.float64), shape)]
+    under = [np.where(exists, u, op.fill) for u, exists in taps(op, x.astype(np.float64), shape)]
     # Below 2^31: exact in float64 in any order.
     sums = np.concatenate(under, axis=2) @ tensor(model, op.weights).astype(np.float64)
     return sums.astype(np.float32)

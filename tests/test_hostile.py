@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from byte_nets import byte_net
 from hypothesis import given, note
 from hypothesis import strategies as st
 from image_nets import image_net
@@ -39,6 +40,7 @@ BASES = {
     "planes": two_plane_net(2, frontend=SMALL_FRONTEND),
     "images": image_net(4, shape=(8, 4, 2)),
     "bytes": image_net(2, shape=(6, 5, 3), first="byte_conv2d"),
+    "byte ends": byte_net(2, SMALL_FRONTEND),
     "max_pool": layer_model("max_pool", shape=(5, 4, 3), channels=3, kernel=(2, 3), pad=(1, 1)),
     "pool": layer_model("average_pool", shape=(3, 4, 5), channels=5, stage="slopes"),
 }

@@ -12,6 +12,7 @@ import pytest
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
 
+from byte_nets import byte_net
 from image_nets import image_net
 from model_factory import features_for, random_net
 from two_planes import two_plane_net
@@ -68,7 +69,7 @@ def test_onnxruntime_recognises_recordings_as_the_engine_does(real_speech: list[
     assert np.array_equal(got.argmax(1), expected.argmax(1))
 
 
-@pytest.mark.parametrize("make", [random_net, two_plane_net, image_net])
+@pytest.mark.parametrize("make", [random_net, two_plane_net, image_net, byte_net])
 @pytest.mark.parametrize("seed", range(4))
 def test_graph_of_every_kind_of_layer_gives_the_engines_logits(
     make: Callable[[int], ModelFile], seed: int

@@ -187,10 +187,13 @@ def test_nets_and_tasks_of_different_kinds_are_told_apart() -> None:
         TASKS["cifar10"].examples(None, "training")  # type: ignore[arg-type]
 
 
-def test_eight_bit_ends_are_for_images() -> None:
+def test_eight_bit_ends_are_for_nets_that_have_them() -> None:
     check_recipe(load_recipe("cifar10", ["net.ends=int8"]))
-    with pytest.raises(RecipeError, match=r"net.ends: int8 is for nets that take images, bifsmn"):
-        check_recipe(load_recipe("sc11", ["net.ends=int8"]))
+    check_recipe(load_recipe("sc11", ["net.ends=int8"]))
+    with pytest.raises(
+        RecipeError, match=r"net.ends: .* of fsmn are real; expected full, got int8"
+    ):
+        check_recipe(load_recipe("sc11-fsmn", ["net.ends=int8"]))
     with pytest.raises(RecipeError, match=r"net.ends: expected full or int8"):
         check_recipe(load_recipe("cifar10", ["net.ends=int4"]))
 

@@ -9,6 +9,7 @@ from typing import Any
 import golden_file
 import numpy as np
 import numpy.typing as npt
+from byte_nets import byte_net
 from image_nets import image_net
 from model_factory import SMALL_FRONTEND, bifsmn, features_for, random_net
 from two_planes import two_plane_net
@@ -38,6 +39,7 @@ def golden_files() -> dict[str, bytes]:
     causal = random_net(12, frontend=CAUSAL_FRONTEND)
     images = random_net(25)
     planes = two_plane_net(12)
+    ends = byte_net(3, SMALL_FRONTEND)
     residual = image_net(6, shape=(9, 8, 3), first="byte_conv2d")
     return {
         # The papers' shape: only checksums of its layers, its model takes the room.
@@ -46,6 +48,7 @@ def golden_files() -> dict[str, bytes]:
         "causal": golden_file.encode(causal, sound(2, 4000, 16000), store=False),
         "images": golden_file.encode(images, None, features_for(images, 3), store=True),
         "planes": golden_file.encode(planes, None, features_for(planes, 4), store=False),
+        "bytes": golden_file.encode(ends, sound(3, 650, 8000), store=False),
         "residual": golden_file.encode(residual, None, features_for(residual, 5), store=False),
     }
 

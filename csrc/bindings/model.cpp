@@ -47,6 +47,8 @@ void append_layer(void* user, const bifast_layer_output* o) {
       }
     }
     array = bits;
+  } else if (o->is_bytes != 0) {
+    array = Array<uint8_t>(shape, rows);
   } else {
     array = Array<float>(shape, static_cast<const float*>(o->data));
   }

@@ -142,7 +142,8 @@ BIFAST_API bifast_status bifast_features_i16(bifast_session* session, const int1
 
 typedef struct bifast_layer_output {
   const char* name; /* of the layer */
-  int is_bits;      /* 0: data is float[], 1: rows of packed bits */
+  int is_bits;      /* 1: data is rows of packed bits */
+  int is_bytes;     /* 1: data is uint8_t[]; both 0: float[] */
   size_t shape[3];  /* height (time), width, channels */
   size_t row_bytes; /* bytes from one position's channels to the next */
   const void* data;

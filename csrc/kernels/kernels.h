@@ -156,6 +156,10 @@ struct Kernels {
   void (*byte_matmul)(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
                       float* out, size_t rows, size_t cols, size_t depth);
 
+  // out[i] = y = x[i] * scale + shift (two roundings), at least 0 and at most 255, without what
+  // follows the point; 0 where y is no number. Nothing is read or written past n.
+  void (*quantise)(const float* x, size_t n, float scale, float shift, uint8_t* out);
+
   // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32. Frames that are
   // not there repeat the first; what comes out for them does not matter.
   // work: log_mel_bytes(n_fft, frame_lanes), aligned to 64 bytes. out[i][m] = 10 * log10(max(mel

@@ -8,6 +8,7 @@
 #include "kernels/log_mel.h"
 #include "kernels/memory.h"
 #include "kernels/products.h"
+#include "kernels/quantise.h"
 #include "kernels/stages.h"
 
 namespace bifast {
@@ -28,6 +29,7 @@ constexpr Kernels kernels_of(const char* name) {
       .count_floats = finish_count_rows<Isa, FloatStage>,
       .float_rows = finish_float_rows<Isa>,
       .byte_matmul = byte_matmul<typename Isa::Bytes, Isa::kByteRows, Isa::kByteVecs>,
+      .quantise = quantise<kFloatBlock>,
       .log_mel = log_mel<Isa::kFrames>,
   };
 }

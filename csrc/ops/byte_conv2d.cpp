@@ -1,4 +1,4 @@
-// Convolution of bytes with weights of bytes: the first layer of nets on images.
+// Convolution of bytes with weights of bytes: the first and the last layer of nets of bits.
 //
 // Sums are integers. A line of a patch is x.kernel * in_channels bytes, taken four at a time: its
 // weights are padded with zeros, under which whatever follows the line may lie.
@@ -14,7 +14,7 @@ namespace {
 // Positions that are computed at once, all of one row of the output.
 constexpr size_t kRows = 32;
 
-class ByteConv2d final : public Op {
+class ByteConv2d final : public RowOp {
  public:
   explicit ByteConv2d(const OpInput& input)
       : kernels_(input.kernels),
@@ -28,9 +28,11 @@ class ByteConv2d final : public Op {
             ((std::min(kRows, geometry_.x.out) - 1) * geometry_.x.stride + geometry_.x.kernel) *
                 in_channels_ +
             3),
+        fill_(static_cast<uint8_t>(input.spec.fill)),
         stage_(input) {
     const OpSpec& s = input.spec;
     input.require(input.input().is_bytes, "expected bytes as input");
+    input.require(s.fill <= 255, "fill: expected a byte");
     input.require(s.flip == kNone, "integer thresholds are for binary layers");
     for (size_t axis = 0; axis < 2; ++axis) {
       input.require(s.dilation[axis] == 1 && s.stride[axis] <= s.kernel[axis],
@@ -52,14 +54,17 @@ class ByteConv2d final : public Op {
            in_channels_;
   }
 
-  void run(const Workspace& workspace) const noexcept override {
+  const Axis& rows() const override { return geometry_.y; }
+
+  void run_rows(const Workspace& workspace, size_t first_row,
+                size_t last_row) const noexcept override {
     uint8_t* lines = workspace.scratch;
     auto* sums = reinterpret_cast<float*>(lines + lines_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
-    for (size_t y = 0; y < geometry_.y.out; ++y) {
+    for (size_t y = first_row; y < last_row; ++y) {
       for (size_t x = 0; x < geometry_.x.out; x += kRows) {
         const size_t first = y * geometry_.x.out + x, rows = std::min(kRows, geometry_.x.out - x);
-        geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, lines);
+        geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, fill_, lines);
         kernels_.byte_matmul(lines, geometry_.x.stride * in_channels_, offsets_.data(),
                              weights_.data(), sums, rows, padded_, offsets_.size());
         stage_.finish_floats(workspace, first, sums, rows, padded_);
@@ -99,6 +104,7 @@ class ByteConv2d final : public Op {
   size_t line_bytes_;  // from one tap's line to the next
   AlignedVector<int8_t> weights_;
   std::vector<uint32_t> offsets_;  // of a patch's groups from its start
+  uint8_t fill_;
   OutputStage stage_;
 };
 

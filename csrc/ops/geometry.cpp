@@ -83,7 +83,7 @@ void Geometry::gather_partly(const uint8_t* input, size_t row_bytes, size_t oy, 
 }
 
 void Geometry::gather_lines(const uint8_t* input, size_t row_bytes, size_t position, size_t n,
-                            size_t line_bytes, uint8_t* lines) const {
+                            size_t line_bytes, uint8_t fill, uint8_t* lines) const {
   const size_t oy = position / x.out;
   const Axis::Taps ys = y.classes[y.class_of[oy]];
   // Inputs begin .. end along x; the padding in front of input 0 is counted too.
@@ -91,13 +91,13 @@ void Geometry::gather_lines(const uint8_t* input, size_t row_bytes, size_t posit
   const size_t first = std::clamp(x.pad, begin, end), last = std::clamp(x.pad + x.in, first, end);
   for (size_t ty = 0; ty < y.kernel; ++ty, lines += line_bytes) {
     if (ty < ys.first || ty >= ys.last || first == last) {
-      std::memset(lines, 0, (end - begin) * row_bytes);
+      std::memset(lines, fill, (end - begin) * row_bytes);
       continue;
     }
     const uint8_t* line = input + (y.input_of(oy, ty) * x.in + first - x.pad) * row_bytes;
-    std::memset(lines, 0, (first - begin) * row_bytes);
+    std::memset(lines, fill, (first - begin) * row_bytes);
     std::memcpy(lines + (first - begin) * row_bytes, line, (last - first) * row_bytes);
-    std::memset(lines + (last - begin) * row_bytes, 0, (end - last) * row_bytes);
+    std::memset(lines + (last - begin) * row_bytes, fill, (end - last) * row_bytes);
   }
 }
 

@@ -146,9 +146,9 @@ struct Geometry {
               uint8_t* patches) const;
 
   // Copies the y.kernel lines that n outputs of one row from `position` on read, line_bytes apart,
-  // what lies outside the input as zeros. Dilation along x is 1.
+  // what lies outside the input as bytes `fill`. Dilation along x is 1.
   void gather_lines(const uint8_t* input, size_t row_bytes, size_t position, size_t n,
-                    size_t line_bytes, uint8_t* lines) const;
+                    size_t line_bytes, uint8_t fill, uint8_t* lines) const;
 
  private:
   void gather_partly(const uint8_t* input, size_t row_bytes, size_t oy, size_t ox,

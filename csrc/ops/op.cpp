@@ -113,6 +113,8 @@ const TensorSpec& OpInput::bits(uint32_t id, const char* role, size_t rows, size
 size_t RowOp::n_rows() const { return rows().out; }
 
 std::unique_ptr<Op> make_op(const OpInput& input) {
+  input.require(input.spec.fill == 0 || input.input().is_bytes,
+                "fill: expected 0 where no bytes are read");
   switch (input.spec.code) {
 #define BIFAST_OP(code, name) \
   case code:                  \

@@ -33,6 +33,8 @@ def float_twin(model: ModelFile) -> FloatTwin:
         return len(twin.tensors) - 1
 
     for op in model.ops:
+        if op.code == "quantise":
+            op = replace(op, code="elementwise", scale=None, shift=None)
         if op.code.startswith("binary"):
             assert op.weights is not None
             rows, cols = model.tensors[op.weights].array.shape
@@ -48,5 +50,5 @@ def float_twin(model: ModelFile) -> FloatTwin:
                 op, flip=None, scale=added(np.ones((1, channels))),
                 shift=added(np.zeros((1, channels))), slope=added(np.zeros((1, 1))),
             )  # fmt: skip
-        twin.ops.append(replace(op, threshold=None))
+        twin.ops.append(replace(op, threshold=None, fill=0))
     return twin

@@ -65,7 +65,7 @@ class Layer:
         )
         written = [self.op.out_f32, self.op.out_bits]
         buffers = [self.input, *(self.model.buffers[i] for i in written if i is not None)]
-        sizes = (np.prod(b.shape) * (4 if b.type == "f32" else 1 / 8) for b in buffers)
+        sizes = (np.prod(b.shape) * {"f32": 4, "u8": 1}.get(b.type, 1 / 8) for b in buffers)
         return int(weights + sum(sizes))
 
 
@@ -82,7 +82,7 @@ def repeated(layer: Layer, times: int) -> bytes:
     """Return a file that prepares the layer's input, runs the layer `times` times and ends in a mean."""
     source, op = layer.model, layer.op
     size = layer.input
-    buffers = [Buffer("u8" if size.type == "u8" else "f32", *size.shape)]
+    buffers = [Buffer("f32", *size.shape)]
     tensors: list[Tensor] = []
     ops: list[Op] = []
 
@@ -100,6 +100,10 @@ def repeated(layer: Layer, times: int) -> bytes:
     if size.type in ("bits", "bits2"):
         given = buffer(size.type, size.shape)
         ops.append(Op("sign", "elementwise", 1, 0, out_bits=given))
+    if size.type == "u8":
+        given = buffer("u8", size.shape)
+        tensors += [Tensor("f32", np.full((1, 1), value, np.float32)) for value in (30.0, 128.0)]
+        ops.append(Op("bytes", "quantise", 1, 0, out_f32=given, scale=0, shift=1))
     residual = None
     if op.residual is not None:
         residual = buffer("f32", layer.output.shape)
@@ -107,17 +111,16 @@ def repeated(layer: Layer, times: int) -> bytes:
     given_tensors: Any = {name: tensor(getattr(op, name)) for name in TENSORS}
     changed = replace(
         op, depth_mask=1, input=given, residual=residual,
-        out_f32=None if op.out_f32 is None else buffer("f32", layer.output.shape),
+        out_f32=None if op.out_f32 is None
+        else buffer(source.buffers[op.out_f32].type, layer.output.shape),
         out_bits=None if op.out_bits is None
         else buffer(source.buffers[op.out_bits].type, layer.output.shape),
         **given_tensors,
     )  # fmt: skip
     ops += [replace(changed, name=f"layer{i}") for i in range(times)]
-    averaged = changed.out_f32 if size.type == "u8" else 0
-    assert averaged is not None
-    channels = buffers[averaged].channels
+    channels = size.channels
     logits = buffer("f32", (1, 1, channels))
-    ops.append(Op("mean", "average_pool", 1, averaged, out_f32=logits))
+    ops.append(Op("mean", "average_pool", 1, 0, out_f32=logits))
     labels = tuple(f"c{i}" for i in range(channels))
     parts = tuple(buffers), tuple(tensors), tuple(ops)
     return ModelFile(None, labels, ("full",), *parts, {}).to_bytes()

@@ -80,6 +80,10 @@ class _Translator:
     def translate(self, op: Op) -> None:
         """Add one operation."""
         planes = self.values[op.input]
+        if op.code == "quantise":
+            assert op.out_f32 is not None
+            self.values[op.out_f32] = (self.bytes(op, planes[0]),)
+            return
         if op.code.endswith("_pool"):
             name = self.pool(op, planes[0])
         elif op.code == "subsample":
@@ -102,6 +106,14 @@ class _Translator:
             self.values[op.out_f32] = (name,)
         if op.out_bits is not None:
             self.values[op.out_bits] = bits
+
+    def bytes(self, op: Op, name: str) -> str:
+        """Add floats to bytes: whole numbers in float32."""
+        name = self.affine(op, name)
+        return self.graph.add(
+            "Floor",
+            self.graph.add("Clip", name, self.graph.constant(0.0), self.graph.constant(255.0)),
+        )
 
     def signs(self, op: Op, name: str) -> tuple[str, ...]:
         """Add the signs of a value: one plane, or a second one of what the first leaves over."""
@@ -134,7 +146,14 @@ class _Translator:
             # Output channel c reads input channel c modulo their number.
             inputs[0] = self.graph.add("Concat", *[name] * (len(weights) // channels), axis=1)
         groups = len(weights) if memory else 1
-        return self.graph.add("Conv", *inputs, **self.window(op), group=groups)
+        window = self.window(op)
+        if op.fill:
+            # Conv pads with zeros.
+            top, left, bottom, right = window["pads"]
+            pads = self.graph.constant([0, 0, top, left, 0, 0, bottom, right], np.int64)
+            inputs[0] = self.graph.add("Pad", name, pads, self.graph.constant(float(op.fill)))
+            window["pads"] = [0, 0, 0, 0]
+        return self.graph.add("Conv", *inputs, **window, group=groups)
 
     def pool(self, op: Op, name: str) -> str:
         """Add pooling over a window or over all positions."""

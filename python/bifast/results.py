@@ -163,7 +163,7 @@ class Scan:
 
 
 class LayerOutput(NamedTuple):
-    """One output of a layer, [height, width, channels]: float32, or uint8 0/1 where `is_bits`."""
+    """One output of a layer, [height, width, channels]: float32, bytes, or uint8 0/1 where `is_bits`."""
 
     name: str
     is_bits: bool

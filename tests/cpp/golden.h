@@ -57,8 +57,8 @@ inline Bytes read_file(const char* path) {
 // One output of one layer as the oracle gives it.
 struct Layer {
   std::string name;
-  uint32_t is_bits, height, width, channels, crc;
-  Bytes data;  // empty where only the checksum is kept
+  uint32_t type, height, width, channels, crc;  // type: 0 floats, 1 bits, 2 bytes
+  Bytes data;                                   // empty where only the checksum is kept
 };
 
 struct Depth {

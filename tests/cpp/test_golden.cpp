@@ -35,7 +35,9 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 // The output's bytes as golden files hold them: rows without the engine's padding.
 Bytes canonical(const bifast_layer_output& output) {
   const size_t positions = output.shape[0] * output.shape[1], channels = output.shape[2];
-  const size_t row = output.is_bits != 0 ? (channels + 7) / 8 : channels * sizeof(float);
+  const size_t row = output.is_bits != 0    ? (channels + 7) / 8
+                     : output.is_bytes != 0 ? channels
+                                            : channels * sizeof(float);
   Bytes bytes(positions * row);
   for (size_t i = 0; i < positions; ++i) {
     std::memcpy(bytes.data() + i * row,
@@ -60,7 +62,9 @@ void check_layer(void* user, const bifast_layer_output* output) {
   }
   const golden::Layer& layer = replay->depth->layers[index];
   const bool same_shape = layer.name == output->name &&
-                          (layer.is_bits != 0) == (output->is_bits != 0) &&
+                          layer.type == (output->is_bits != 0    ? 1u
+                                         : output->is_bytes != 0 ? 2u
+                                                                 : 0u) &&
                           layer.height == output->shape[0] && layer.width == output->shape[1] &&
                           layer.channels == output->shape[2];
   const Bytes bytes = canonical(*output);

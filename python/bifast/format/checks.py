@@ -136,8 +136,6 @@ def check_buffers(buffers: Sequence[Buffer], n_labels: int) -> None:
         buffers[0].type in ("f32", "u8"),
         f"buffer 0: the input must be f32 or u8, got {buffers[0].type}",
     )
-    for index, buffer in enumerate(buffers[1:], 1):
-        require(buffer.type != "u8", f"buffer {index}: only the input may be u8")
     last = buffers[-1]
     require(
         last.type == "f32" and last.shape == (1, 1, n_labels),

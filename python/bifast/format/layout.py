@@ -30,7 +30,7 @@ LEVEL = struct.Struct("<I2fI")
 BUFFER = struct.Struct("<4I")
 TENSOR = struct.Struct("<4IQQ")
 OP = struct.Struct("<32s20If3I")
-OP_RESERVED_WORDS = 3
+OP_RESERVED_WORDS = 2
 OP_NAME_BYTES = 31
 
 BUFFER_TYPES = ("f32", "bits", "bits2", "u8")
@@ -63,11 +63,12 @@ MAX_CARD_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class OpKind:
-    """What one operation code reads: the types of its input, and whether it has weights."""
+    """What one operation code reads: the types of its input, whether it has weights; and `out_f32`."""
 
     number: int
     reads: tuple[str, ...]
     has_weights: bool
+    out_f32: str = "f32"
 
     @property
     def reads_bits(self) -> bool:
@@ -84,6 +85,7 @@ OP_KINDS = {
     "max_pool": OpKind(6, reads=FLOATS, has_weights=False),
     "subsample": OpKind(7, reads=FLOATS, has_weights=False),
     "byte_conv2d": OpKind(8, reads=("u8",), has_weights=True),
+    "quantise": OpKind(9, reads=FLOATS, has_weights=False, out_f32="u8"),
 }
 
 

@@ -83,7 +83,7 @@ def check_op(op: Op, contents: Contents) -> None:
     )
     kind = layout.OP_KINDS[op.code]
     source = check.buffer("input", *kind.reads)
-    target = check_outputs(check)
+    target = check_outputs(check, kind)
     if source is None:
         raise FormatError(f"operation {op.name!r}: input: expected a buffer, got none")
     check_aliases(check)
@@ -91,14 +91,19 @@ def check_op(op: Op, contents: Contents) -> None:
     if not kind.has_weights:
         check.require(op.weights is None, f"weights: {op.code} has none")
     check_plane_scale(check, source)
+    low, high = 0, 255 if op.code == "byte_conv2d" else 0
+    check.require(low <= op.fill <= high, f"fill: expected {low} .. {high}, got {op.fill}")
+    if op.code == "quantise":
+        check_quantise(check)
+        return
     check_stage(check, kind, target.channels, source)
 
 
-def check_outputs(check: OpCheck) -> Buffer:
+def check_outputs(check: OpCheck, kind: layout.OpKind) -> Buffer:
     """Check the output buffers and the residual; return the shape that they share."""
     outputs = [
         buffer
-        for buffer in (check.buffer("out_f32", "f32"), check.buffer("out_bits", *BITS))
+        for buffer in (check.buffer("out_f32", kind.out_f32), check.buffer("out_bits", *BITS))
         if buffer is not None
     ]
     check.require(len(outputs) > 0, "expected out_f32 or out_bits, got neither")
@@ -248,6 +253,7 @@ GEOMETRY = {
     "max_pool": check_max_pool,
     "subsample": check_subsample,
     "byte_conv2d": check_byte_conv,
+    "quantise": check_elementwise,
 }
 
 
@@ -318,6 +324,15 @@ def check_stage(check: OpCheck, kind: layout.OpKind, channels: int, source: Buff
         check.tensor("threshold", FLOATS, ((layout.PLANES[bits.type], channels),))
 
 
+def check_quantise(check: OpCheck) -> None:
+    """Check that there is one scale and one shift, and nothing else."""
+    for role in ("scale", "shift"):
+        found = check.tensor(role, FLOATS, ((1, 1),))
+        check.require(found is not None, f"{role}: expected a tensor, got none")
+    for role in ("slope", "threshold", "flip", "residual", "out_bits"):
+        check.require(getattr(check.op, role) is None, f"{role}: quantise has none")
+
+
 def check_threshold(check: OpCheck, channels: int, source: Buffer) -> None:
     """Check integer thresholds: alone, in range, from one plane of bits to one plane."""
     op, k = check.op, taps(check.op, source)
@@ -348,7 +363,7 @@ def multiply_adds(op: Op, contents: Contents) -> int:
     index = op.out_bits if op.out_f32 is None else op.out_f32
     if (
         index is None
-        or op.code == "elementwise"
+        or op.code in ("elementwise", "quantise")
         or (op.code, op.kernel) == ("average_pool", (0, 0))
     ):
         return math.prod(source.shape)

@@ -287,4 +287,5 @@ def decode_ops(section: Section) -> Iterator[Op]:
             threshold=references[15],
             flip=references[16],
             plane_scale=words[17],
+            fill=words[18],
         )

@@ -71,7 +71,7 @@ class Buffer:
     """Shape of one activation; values lie [height][width][channels].
 
     `type` is "f32", "bits", "bits2": two planes of bits, one whole plane after the other, or "u8":
-    bytes, an input alone.
+    bytes.
     """
 
     type: str
@@ -148,7 +148,8 @@ class Tensor:
 class Op:
     """One layer; buffers and tensors are indices. Unused geometry is 0, unused references None.
 
-    `plane_scale` is what +1 of the input's second plane is worth, 0 where the input has none.
+    `plane_scale` is what +1 of the input's second plane is worth, 0 where the input has none; `fill`
+    the byte that stands for a missing tap of `byte_conv2d`. What `quantise` writes, u8, is its `out_f32`.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Op:
     threshold: int | None = None
     flip: int | None = None
     plane_scale: float = 0.0
+    fill: int = 0
 
 
 @dataclass(frozen=True)

@@ -161,5 +161,6 @@ def encode_op(op: Op) -> bytes:
         *op.dilation,
         *(layout.NONE if index is None else index for index in tensors),
         op.plane_scale,
+        op.fill,
         *(0,) * layout.OP_RESERVED_WORDS,
     )

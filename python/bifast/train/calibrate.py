@@ -10,6 +10,7 @@ from bifast.train.batches import Stock
 from bifast.train.binarizers import Binarizer
 from bifast.train.data.features import Split
 from bifast.train.nets.base import Net
+from bifast.train.nets.bytes import Bytes
 from bifast.train.nets.norm import DepthNorm
 from bifast.train.place import device_of
 
@@ -36,7 +37,7 @@ def calibrate(net: Net, split: Split, *, batch: int = 256, steps: int = 80) -> N
     was_training = net.training
     net.train()
     for module in net.modules():
-        if isinstance(module, Binarizer):
+        if isinstance(module, Binarizer | Bytes):
             module.eval()  # what they average stays as it is: the statistics depend on it
     for norm in norms:
         norm.momentum = None

@@ -211,8 +211,11 @@ def _average(net: Net, recipe: Recipe) -> Average | None:
 
 
 def _copy_weights(source: Net, net: Net, name: str) -> None:
+    weights = source.state_dict()
+    # Ranges of bytes are found in training.
+    ranges = {key: value for key, value in net.state_dict().items() if ".bytes." in key}
     try:
-        net.load_state_dict(source.state_dict())
+        net.load_state_dict(ranges | weights)
     except RuntimeError as error:
         raise CheckpointError(f"optim.init: the weights of {name} do not fit: {error}") from None
 

@@ -48,8 +48,8 @@ def check_recipe(recipe: Recipe) -> None:
         ),
         (n.ends in ("full", "int8"), f"net.ends: expected full or int8: {n.ends!r}"),
         (
-            n.ends == "full" or net.takes == "images",
-            f"net.ends: {n.ends} is for nets that take images, {n.name} takes {net.takes}",
+            n.ends == "full" or net.byte_ends,
+            f"net.ends: the first and last layer of {n.name} are real; expected full, got {n.ends}",
         ),
         (n.slopes in ("layer", "channel"), f"net.slopes: expected layer or channel: {n.slopes!r}"),
         (

@@ -32,6 +32,8 @@ class Lowered:
         In the layout of docs/format.md; for binary operations uint8, 1 for +1. None: no product.
     kernel, stride, pad, dilation
         (height, width) each; zeros without a product.
+    fill
+        The byte that stands for a missing tap.
     """
 
     code: str
@@ -40,6 +42,7 @@ class Lowered:
     stride: Pair = (1, 1)
     pad: Pair = (0, 0)
     dilation: Pair = (1, 1)
+    fill: int = 0
 
 
 Lowering = Callable[[Any, Buffer], Lowered]
@@ -91,6 +94,24 @@ class Builder:
             self._known[key] = len(self.tensors)
             self.tensors.append(tensor)
         return self._known[key]
+
+    def bytes_of(self, name: str, layer: Any, depths: tuple[int, ...], source: int) -> int:
+        """Add what turns a layer's input into bytes, if it reads bytes; returns the buffer that it reads."""
+        if layer.bytes is None:
+            return source
+        if self.real:
+            raise UnsupportedError(
+                f"layer {name}: reads bytes, as no net of real weights does; set net.ends = full"
+            )
+        target = self.buffer("u8", *self.buffers[source].shape)
+        scale, shift = (
+            self.tensor("f32", part.numpy().reshape(1, 1)) for part in layer.bytes.affine()
+        )
+        mask = sum(1 << depth for depth in depths)
+        self.ops.append(
+            Op(f"{name}.bytes", "quantise", mask, source, out_f32=target, scale=scale, shift=shift)
+        )
+        return target
 
     def layer(
         self,
@@ -177,6 +198,7 @@ class Builder:
             pad=lowered.pad,
             dilation=lowered.dilation,
             weights=self._weights(name, lowered, layer.binarizer.stored),
+            fill=lowered.fill,
             plane_scale=float(layer.binarizer.plane_scale()) if planes == 2 else 0.0,
         )
 

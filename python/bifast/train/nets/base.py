@@ -31,8 +31,9 @@ class NetSpec:
     stem_binarizer
         The same for the binary layers before the first block; empty: as the others.
     ends
-        Name of the binarizer for the first and last layer and 1 x 1 shortcuts of a net for images: `full`, or
-        `int8`, which reads the pixels as the bytes that they are.
+        Name of the binarizer for the first and last layer and 1 x 1 shortcuts: `full`, or `int8`. Nets for
+        images read the pixels as the bytes that they are; `bifsmn` and `kws` turn what these layers read
+        into bytes.
     depths
         1 .. 4: full, half, quarter, eighth.
     slopes
@@ -64,6 +65,8 @@ class Net(nn.Module):
     ----------
     takes
         `sounds` or `images`, as the tasks that it is for.
+    byte_ends
+        Whether it heeds `NetSpec.ends`.
     shape, classes
         Shape of one input, and K.
     depths
@@ -71,6 +74,7 @@ class Net(nn.Module):
     """
 
     takes = "sounds"
+    byte_ends = False
 
     def __init__(self, shape: tuple[int, ...], classes: int, depths: tuple[str, ...]) -> None:
         super().__init__()
@@ -159,6 +163,8 @@ class KeywordNet(Net):
     def first_signs(self, x: Tensor) -> list[tuple[str, Tensor, Layer]]:
         """Find the signs of the first layer's output; x are features [B, T, M]."""
         (name, first, _, _), (_, reader, _, _) = self.layer_table()[:2]
+        if first.bytes is not None:
+            return []  # sums of bytes are exact
         return [(name, first(x[..., None]), reader)]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -87,6 +89,7 @@ class BiFsmn(KeywordNet):
         T, M and K; T and M are multiples of 4.
     """
 
+    byte_ends = True
     teacher = False
 
     def __init__(self, spec: NetSpec, frames: int, mels: int, classes: int) -> None:
@@ -103,7 +106,8 @@ class BiFsmn(KeywordNet):
 
         c1, c2 = STEM
         stem = spec.stem_binarizer or spec.binarizer
-        self.conv1 = Conv2d(1, c1, 5, 2, binarizer="full", norm=DepthNorm(c1, 1), act=act(c1))
+        ends: Any = {"binarizer": spec.ends, "reads_bytes": spec.ends == "int8"}
+        self.conv1 = Conv2d(1, c1, 5, 2, **ends, norm=DepthNorm(c1, 1), act=act(c1))
         self.conv2 = Conv2d(c1, c2, 5, 2, binarizer=stem, norm=DepthNorm(c2, 1), act=act(c2))
         self.fc1 = Dense(
             c2 * mels // 4,
@@ -113,7 +117,7 @@ class BiFsmn(KeywordNet):
             act=act(WIDTH),
         )
         self.blocks = nn.ModuleList([Block(spec, teacher=self.teacher) for _ in range(spec.blocks)])
-        self.classifier = Dense(WIDTH * frames // 4, classes, binarizer="full")
+        self.classifier = Dense(WIDTH * frames // 4, classes, **ends)
         self.dropout = spec.dropout
 
     def features(self, x: Tensor) -> Tensor:
@@ -139,6 +143,7 @@ class BiFsmn(KeywordNet):
         t, m, (c1, c2) = self.frames, self.mels, STEM
         depths = tuple(range(len(self.depths)))
         audio = builder.buffer("f32", t, m, 1)
+        audio = builder.bytes_of("stem.conv1", self.conv1, depths, audio)
         inner = self.blocks[0]
         wide = builder.bits(t // 2, m // 2, c1, self.conv2)
         narrow = builder.bits(t // 4, m // 4, c2, self.fc1)
@@ -146,7 +151,6 @@ class BiFsmn(KeywordNet):
         signs = builder.bits(t // 4, 1, WIDTH, inner.memory)
         recalled = builder.bits(t // 4, 1, WIDTH, inner.expand)
         hidden = builder.bits(t // 4, 1, HIDDEN, inner.project)
-        scores = builder.buffer("f32", 1, 1, self.classes)
 
         def next_memory(index: int) -> dict[int, Layer]:
             """For each depth that runs block `index`, the memory that reads after it."""
@@ -183,6 +187,8 @@ class BiFsmn(KeywordNet):
                 out_bits=None if last else signs,
                 reader=None if last else next_memory(index),
             )
+        stream = builder.bytes_of("classifier", self.classifier, depths, stream)
+        scores = builder.buffer("f32", 1, 1, self.classes)
         builder.layer("classifier", self.classifier, depths, stream, out_f32=scores)
 
     def layer_table(self) -> list[tuple[str, Layer, tuple[int, int], tuple[int, ...]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from bifast.train.binarizers import BINARIZERS
@@ -42,6 +44,8 @@ class Kws(KeywordNet):
         If the recipe asks for what such a net does not have.
     """
 
+    byte_ends = True
+
     def __init__(self, spec: NetSpec, frames: int, mels: int, classes: int) -> None:
         super().__init__(frames, mels, classes, DEPTH_NAMES[: spec.depths])
         for key, expected in (("dropout", 0.0), ("stem_binarizer", "")):
@@ -54,26 +58,27 @@ class Kws(KeywordNet):
             )
         self.spec = spec
         # Only before signs does the last bit of a float matter.
-        ordered = BINARIZERS[spec.binarizer].binary
+        ends: Any = {
+            "binarizer": spec.ends,
+            "reads_bytes": spec.ends == "int8",
+            "ordered": BINARIZERS[spec.binarizer].binary,
+        }
         self.stem = Conv2d(
             1,
             NARROW,
             STEM_KERNEL,
             STEM_STRIDE,
-            binarizer="full",
             norm=DepthNorm(NARROW, 1),
             act=self._act(NARROW),
-            ordered=ordered,
+            **ends,
         )
         self.narrow = self._stage(NARROW)
         self.halve = Halve(NARROW)
-        self.shortcut = Conv2d(
-            NARROW, WIDE, 1, 1, binarizer="full", norm=self._norm(WIDE, 1.0), ordered=ordered
-        )
+        self.shortcut = Conv2d(NARROW, WIDE, 1, 1, norm=self._norm(WIDE, 1.0), **ends)
         self.down = self._binary(NARROW, WIDE, 2)
         self.wide = self._stage(WIDE)
-        self.pool = AveragePool(WIDE, ordered=ordered)
-        self.classifier = Dense(WIDE, classes, binarizer="full", ordered=ordered)
+        self.pool = AveragePool(WIDE, ordered=ends["ordered"])
+        self.classifier = Dense(WIDE, classes, **ends)
 
     def _act(self, channels: int) -> PositivePRelu:
         return PositivePRelu(channels if self.spec.slopes == "channel" else 1)
@@ -147,19 +152,19 @@ class Kws(KeywordNet):
         wide = builder.buffer("f32", *second, WIDE)
         wide_signs = [builder.bits(*second, WIDE, self.down) for _ in range(2)]
         pooled = builder.buffer("f32", 1, 1, WIDE)
-        scores = builder.buffer("f32", 1, 1, self.classes)
 
         builder.layer(
             "stem",
             self.stem,
             everywhere,
-            audio,
+            builder.bytes_of("stem", self.stem, everywhere, audio),
             out_f32=stream,
             out_bits=signs[0],
             reader=self._readers(self.narrow, -1, self.down),
         )
         self._wire_stage(builder, "narrow", self.narrow, stream, signs, self.down)
         builder.layer("halve", self.halve, everywhere, stream, out_f32=halved)
+        halved = builder.bytes_of("shortcut", self.shortcut, everywhere, halved)
         builder.layer("shortcut", self.shortcut, everywhere, halved, out_f32=wide)
         for turn, depths in self._turns(self.spec.blocks).items():
             readers = self._readers(self.wide, -1, None)
@@ -175,6 +180,8 @@ class Kws(KeywordNet):
             )
         self._wire_stage(builder, "wide", self.wide, wide, wide_signs, None)
         builder.layer("mean", self.pool, everywhere, wide, out_f32=pooled)
+        pooled = builder.bytes_of("classifier", self.classifier, everywhere, pooled)
+        scores = builder.buffer("f32", 1, 1, self.classes)
         builder.layer("classifier", self.classifier, everywhere, pooled, out_f32=scores)
 
     def _turns(self, index: int) -> dict[int, tuple[int, ...]]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bifast.train.binarizers import BINARIZERS
+from bifast.train.nets.bytes import Bytes
 from bifast.train.nets.norm import DepthNorm, PositivePRelu
 
 
@@ -44,6 +45,8 @@ class Layer(nn.Module):
         Batch norm and activation, or None.
     bias
         False for a layer without a batch norm that has none either.
+    reads_bytes
+        The layer turns its real input into bytes first; its binarizer gives weights of bytes.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Layer(nn.Module):
         norm: DepthNorm | None = None,
         act: PositivePRelu | Relu | None = None,
         bias: bool = True,
+        reads_bytes: bool = False,
     ) -> None:
         super().__init__()
         bound = 1.0 / math.sqrt(math.prod(shape[1:]))
@@ -63,6 +67,7 @@ class Layer(nn.Module):
         first = torch.empty(shape[0]).uniform_(-bound, bound)
         self.bias = nn.Parameter(first) if norm is None and bias else None
         self.binarizer = BINARIZERS[binarizer](c_in, shape[0])
+        self.bytes = Bytes() if reads_bytes else None
         self.norm = norm
         self.act = act
 
@@ -87,30 +92,58 @@ class Layer(nn.Module):
         scale, shift
             Each [c_out], float32, rounded once from float64.
         """
-        weight_scale = self.binarizer.weight(self.weight.detach())[1].detach()
+        levels, weight_scale = (t.detach() for t in self.binarizer.weight(self.weight.detach()))
+        if self.bytes is not None:
+            return self._affine_of_bytes(levels, weight_scale, depth)
         if self.norm is not None:
             norm_scale, shift = self.norm.affine(depth)
             return (weight_scale.double() * norm_scale).float(), shift.float()
         shift = torch.zeros_like(weight_scale) if self.bias is None else self.bias.detach().clone()
         return weight_scale.clone(), shift
 
+    def _affine_of_bytes(
+        self, levels: Tensor, weight_scale: Tensor, depth: int
+    ) -> tuple[Tensor, Tensor]:
+        """Fold also what a byte is worth, and the sums of the bytes that stand for 0."""
+        assert self.bytes is not None
+        scale = weight_scale.double() * self.bytes.step()
+        shift = torch.zeros_like(scale) if self.bias is None else self.bias.detach().double()
+        if self.norm is not None:
+            norm_scale, shift = self.norm.affine(depth)
+            scale = scale * norm_scale
+        shift = shift - self.bytes.zero() * levels.flatten(1).double().sum(1) * scale
+        return scale.float(), shift.float()
+
+    def fill(self) -> float:
+        """Return what stands outside the input."""
+        return 0.0 if self.bytes is None or self.training else float(self.bytes.zero())
+
     def forward(self, x: Tensor, depth: int = 0, residual: Tensor | None = None) -> Tensor:
         """Run the layer at a depth; `residual` has the shape of the output."""
         levels, scale = self.binarizer.weight(self.weight)
         if self.training:
             weight = levels * scale.reshape(-1, *[1] * (levels.dim() - 1))
+            x = x if self.bytes is None else self.bytes(x)
             y = self.product(self.binarizer.activation(x), weight)
             if self.norm is not None:
                 y = self.norm(y.flatten(0, -2), depth).view(y.shape)
             elif self.bias is not None:
                 y = y + self.bias
         else:
-            first, *second = self.binarizer.signs(x)
-            y = self.product(first, levels)
-            if second:
-                y = y + self.product(second[0], levels) * self.binarizer.plane_scale()
+            y = self._evaluated_product(x, levels)
             folded_scale, folded_shift = self.affine(depth)
             y = y * folded_scale + folded_shift
         if self.act is not None:
             y = self.act(y.flatten(0, -2), depth).view(y.shape)
         return y if residual is None else y + residual
+
+    def _evaluated_product(self, x: Tensor, levels: Tensor) -> Tensor:
+        """Multiply as the engine does."""
+        if self.bytes is not None:
+            # Whole numbers: an exact sum, rounded once.
+            return self.product(self.bytes.levels(x).double(), levels.double()).float()
+        first, *second = self.binarizer.signs(x)
+        y = self.product(first, levels)
+        if second:
+            y = y + self.product(second[0], levels) * self.binarizer.plane_scale()
+        return y

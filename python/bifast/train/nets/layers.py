@@ -88,14 +88,13 @@ class Conv2d(Layer):
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
         """[B, H, W, c_in] by [c_out, kernel, kernel, c_in] -> [B, H', W', c_out]."""
-        if self.ordered and not self.training:
-            return ordered_conv2d(x, w, self.stride, self.kernel // 2)
-        y = functional.conv2d(
-            x.permute(0, 3, 1, 2),
-            w.permute(0, 3, 1, 2),
-            stride=self.stride,
-            padding=self.kernel // 2,
-        )
+        pad = self.kernel // 2
+        if self.ordered and not self.training and self.bytes is None:
+            return ordered_conv2d(x, w, self.stride, pad)
+        x = x.permute(0, 3, 1, 2)
+        if fill := self.fill():
+            x, pad = functional.pad(x, (pad,) * 4, value=fill), 0
+        y = functional.conv2d(x, w.permute(0, 3, 1, 2), stride=self.stride, padding=pad)
         return y.permute(0, 2, 3, 1)
 
     def output_positions(self, positions: tuple[int, int]) -> tuple[int, int]:
@@ -104,17 +103,23 @@ class Conv2d(Layer):
         return height, width
 
 
+def _code(binary: bool, source: Buffer) -> str:
+    """Return the operation of a convolution."""
+    real = "byte_conv2d" if source.type == "u8" else "conv2d"
+    return "binary_conv2d" if binary else real
+
+
 @exports(Conv2d)
 def _lower_conv2d(layer: Conv2d, source: Buffer) -> Lowered:
     binary, side = layer.binarizer.binary, (layer.kernel, layer.kernel)
     rows = _levels(layer).reshape(layer.weight.shape[0], -1)
-    real = "byte_conv2d" if source.type == "u8" else "conv2d"
     return Lowered(
-        code="binary_conv2d" if binary else real,
+        code=_code(binary, source),
         weights=rows if binary else rows.T,
         kernel=side,
         stride=(layer.stride, layer.stride),
         pad=(layer.kernel // 2, layer.kernel // 2),
+        fill=int(layer.fill()),
     )
 
 
@@ -147,7 +152,7 @@ class Dense(Layer):
 
     def product(self, x: Tensor, w: Tensor) -> Tensor:
         """[..., c_in] by [c_out, c_in] -> [..., c_out]."""
-        if self.ordered and not self.training:
+        if self.ordered and not self.training and self.bytes is None:
             rows = x.reshape(-1, 1, 1, x.shape[-1])
             return ordered_conv2d(rows, w[:, None, None], 1, 0).view(*x.shape[:-1], len(w))
         return functional.linear(x, w)
@@ -160,7 +165,7 @@ def _lower_dense(layer: Dense, source: Buffer) -> Lowered:
     for kernel in ((1, 1), (1, width), (height, width)):
         if kernel[0] * kernel[1] * channels == rows.shape[1]:
             return Lowered(
-                code="binary_conv2d" if binary else "conv2d",
+                code=_code(binary, source),
                 weights=rows if binary else rows.T,
                 kernel=kernel,
             )

@@ -33,6 +33,7 @@ class VisionNet(Net):
     """
 
     takes = "images"
+    byte_ends = True
 
     def __init__(self, spec: NetSpec, height: int, width: int, channels: int, classes: int) -> None:
         super().__init__((height, width, channels), classes, DEPTH_NAMES[:1])
