@@ -135,15 +135,19 @@ def test_peaks_are_events_apart() -> None:
     assert peaks(np.array([0, 3, 2, 0, 5, 0], np.float32), 1) == [5, 3]
 
 
-def test_tail_of_normal_scores_tells_their_rate() -> None:
+def test_tail_tells_the_rate_of_scores_that_it_has_not_seen() -> None:
     rng = np.random.default_rng(0)
-    tail = fit_tail(list(rng.normal(0, 1, (100, 100)).astype(np.float32)), 0, 1.0)
-    threshold = tail.threshold(1.0)
-    assert threshold == pytest.approx(3.72, abs=0.15)  # one in ten thousand
-    assert tail.expected(threshold) == pytest.approx(1.0, rel=1e-3)
+    # A generalised Pareto distribution of the fitted shape, by the inverse of its distribution function.
+    drawn = (5 * (1 - rng.random((100, 100)) ** 0.15)).astype(np.float32)
+    tail = fit_tail(list(drawn), 0, 100.0)
+    for rate in (0.01, 0.1):  # up to a hundred times rarer than what was seen
+        threshold = tail.threshold(rate)
+        assert tail.expected(threshold) == pytest.approx(rate, rel=1e-6)
+        assert threshold == pytest.approx(5 * (1 - (rate / 100) ** 0.15), abs=0.15)
+    assert tail.expected(6.0) == 0.0  # beyond the largest possible
     with pytest.raises(ValueError, match="some minutes of speech"):
         fit_tail([np.zeros(3, np.float32)], 1, 1.0)
-    assert Tail(0, 1, 2, 5).threshold(10) == pytest.approx(2, abs=1e-6)
+    assert Tail(2, 5, 1).threshold(10) == 2
 
 
 def test_discriminant_weighs_down_what_varies_within_words() -> None:

@@ -25,7 +25,7 @@ Track = Callable[[Sequence[Any], str], Iterable[Any]]
 
 FEWEST, MOST = 3, 10
 # Seconds between windows, over which their probability is averaged, and within which two events are one.
-HOP, SMOOTHING, _APART = 0.125, 0.375, 1.0
+HOP, SMOOTHING, _APART = 0.125, 0.25, 1.0
 # The bias puts the threshold where the probability is one half.
 _THRESHOLD = 0.5
 # Share of the seconds of other speech that a recording must be more like the others than.
@@ -313,14 +313,15 @@ class _Lesson:
         )
 
     def tail(self, column: Column) -> Tail:
-        """Fit the tail of what the negatives reach, at the depth where most is accepted.
+        """Fit the tail of what speech reaches, at the depth where most is accepted.
 
-        By mean logits: where the threshold will be, in the middle, mean probabilities follow them.
+        By mean logits: where the threshold will be, in the middle, mean probabilities follow them. Without the
+        recordings of single words: an hour of speech does not hold so many pauses.
         """
         apart = max(1, round(_APART / self._seconds))
         found = [
             fit_tail([average(part, self._average) for part in parts], apart, hours)
-            for parts, hours in self._spoken(column)
+            for parts, hours in self._said(column, ("speech",))
         ]
         return max(found, key=lambda tail: tail.threshold(1.0))
 
@@ -329,13 +330,13 @@ class _Lesson:
         apart = max(1, round(_APART / self._seconds))
         found = [
             ([h for part in parts for h in peaks(smooth(part, self._average), apart)], hours)
-            for parts, hours in self._spoken(column)
+            for parts, hours in self._said(column, ("speech", "word"))
         ]
         return max(found, key=lambda item: sum(height >= 0 for height in item[0]))
 
-    def _spoken(self, column: Column) -> Iterator[tuple[list[Floats], float]]:
-        """Yield for each depth the leads [W] in each stretch of speech and words, and the hours of them."""
-        spoken = [n.kind != "noise" for n in self._negatives]
+    def _said(self, column: Column, kinds: tuple[str, ...]) -> Iterator[tuple[list[Floats], float]]:
+        """Yield for each depth the leads [W] in each stretch of some kinds, and the hours of them."""
+        spoken = [n.kind in kinds for n in self._negatives]
         hours = int(self._rows(spoken).sum()) * self._seconds / 3600
         for heard in self._heard:
             parts = np.split(_lead(column, heard), np.cumsum(self._counts)[:-1])
