@@ -15,7 +15,7 @@ import bifast
 from bifast import _core
 
 OURS, THEIRS = "tab:red", "tab:blue"
-CEILINGS = {"avx512": "avx512", "avx2": "avx2", "neon": "neon", "scalar": "popcnt"}
+CEILINGS = {"amx": "avx512", "avx512": "avx512", "avx2": "avx2", "neon": "neon", "scalar": "popcnt"}
 
 
 def roofline(rows: Rows, path: Path) -> None:

@@ -1,5 +1,10 @@
 #include "dispatch.h"
 
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <span>
 #include <string>
@@ -19,16 +24,43 @@ namespace bifast {
 namespace {
 
 struct Entry {
-  const Kernels* kernels;
+  Kernels kernels;
   bool runnable;
 };
 
+// Tiles are memory of a thread that Linux gives only to a process that asks, before their first
+// use. Threads inherit the permission.
+[[maybe_unused]] bool may_use_tiles() {
+#if defined(__linux__) && defined(__x86_64__)
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
+// Completes a table with the entries of the next one.
+void inherit(Kernels& table, const Kernels& next) {
+  const auto take = [&](auto... entries) {
+    ((table.*entries = table.*entries ? table.*entries : next.*entries), ...);
+  };
+  take(&Kernels::tile_cols, &Kernels::tile_bytes, &Kernels::frame_lanes,
+       &Kernels::binary_thresholds, &Kernels::binary_floats, &Kernels::image_thresholds,
+       &Kernels::image_floats, &Kernels::image_bytes, &Kernels::float_product, &Kernels::memory_row,
+       &Kernels::count_thresholds, &Kernels::count_floats, &Kernels::float_rows,
+       &Kernels::byte_matmul, &Kernels::quantise, &Kernels::log_mel);
+}
+
 std::span<const Entry> entries() {
-  static const Entry list[] = {
-#define BIFAST_ISA_ENTRY(isa, condition) {&isa##_kernels, (condition)},
+  static const std::vector<Entry> list = [] {
+    std::vector<Entry> found = {
+#define BIFAST_ISA_ENTRY(isa, condition) {isa##_kernels, (condition)},
 #include "isa_list.inc"
 #undef BIFAST_ISA_ENTRY
-  };
+    };
+    for (size_t i = found.size() - 1; i-- > 0;) inherit(found[i].kernels, found[i + 1].kernels);
+    return found;
+  }();
   return list;
 }
 
@@ -37,7 +69,7 @@ std::string joined_names(bool only_runnable) {
   for (const Entry& entry : entries()) {
     if (only_runnable && !entry.runnable) continue;
     if (!names.empty()) names += ", ";
-    names += entry.kernels->name;
+    names += entry.kernels.name;
   }
   return names;
 }
@@ -48,7 +80,7 @@ std::span<const Kernels* const> runnable_isas() {
   static const std::vector<const Kernels*> list = [] {
     std::vector<const Kernels*> found;
     for (const Entry& entry : entries()) {
-      if (entry.runnable) found.push_back(entry.kernels);
+      if (entry.runnable) found.push_back(&entry.kernels);
     }
     return found;
   }();
@@ -63,8 +95,8 @@ const Kernels& find_isa(const char* name) {
     source = "instruction set in the environment variable BIFAST_ISA";
   }
   for (const Entry& entry : entries()) {
-    if (std::string_view(entry.kernels->name) != name) continue;
-    if (entry.runnable) return *entry.kernels;
+    if (std::string_view(entry.kernels.name) != name) continue;
+    if (entry.runnable) return entry.kernels;
     throw Error(BIFAST_UNSUPPORTED,
                 source + ": this CPU cannot run '" + name + "'; it can run: " + joined_names(true));
   }

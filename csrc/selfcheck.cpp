@@ -143,6 +143,122 @@ void check_binary_floats(const Place& place, const Kernels& scalar) {
   }
 }
 
+// A convolution of bits for the kernels that take all of its positions at once, and the patches for
+// those that do not.
+struct ImageProduct {
+  BinaryImage image;
+  size_t cols;  // channels
+  Product patches;
+  std::vector<uint8_t> a;
+
+  ImageProduct(Random& random, const BinaryImage& of, size_t channels, bool widest)
+      : image(of), cols(channels) {
+    const size_t height =
+        (image.rows - 1) * image.stride[0] + (image.kernel[0] - 1) * image.dilation[0] + 1;
+    a = random.integers<uint8_t>(height * image.width * image.position_bytes);
+    if (widest) std::fill(a.begin(), a.end(), uint8_t{0xFF});
+    const size_t rows = image.rows * image.cols;
+    const size_t depth = image.kernel[0] * image.kernel[1] * image.position_bytes;
+    patches = Product::random(random, rows, cols, depth, 1);
+    if (widest) std::fill(patches.w.begin(), patches.w.end(), uint8_t{0});
+    patches.stride = depth;
+    patches.a.clear();
+    for (size_t row = 0; row < rows; ++row) gather(row / image.cols, row % image.cols);
+  }
+
+  void gather(size_t y, size_t x) {
+    for (size_t i = 0; i < image.kernel[0]; ++i) {
+      for (size_t j = 0; j < image.kernel[1]; ++j) {
+        const size_t line = y * image.stride[0] + i * image.dilation[0];
+        const size_t at = line * image.width + x * image.stride[1] + j * image.dilation[1];
+        const auto from = a.begin() + static_cast<std::ptrdiff_t>(at * image.position_bytes);
+        patches.a.insert(patches.a.end(), from,
+                         from + static_cast<std::ptrdiff_t>(image.position_bytes));
+      }
+    }
+  }
+
+  std::string shape() const {
+    return patches.shape() + " " + text("width", image.width) + " " +
+           text("stride", image.stride[0]);
+  }
+
+  // with(product) where the kernels have none for images, else with(image).
+  template <typename Run, typename RunImage>
+  void run(const Kernels& kernels, const Run& with, const RunImage& with_image) const {
+    if (kernels.image_bytes == nullptr) return patches.run(kernels, with);
+    patches.run(kernels, [&](const BinaryProduct& product) {
+      std::vector<int32_t> ones(round_up(cols, kColumnBlock), 0);
+      for (size_t i = 0; i < 8 * patches.w.size(); ++i) {
+        ones[i / (8 * patches.depth_bytes)] += patches.w[i / 8] >> (i % 8) & 1;
+      }
+      BinaryImage given = image;
+      given.a = a.data();
+      given.panel = product.panel;
+      given.ones = ones.data();
+      AlignedVector<uint8_t> work(kernels.image_bytes(&given) + kGuard, 0xAB);
+      given.work = work.data();
+      with_image(given);
+      for (size_t i = 0; i < kGuard; ++i) {
+        if (work[work.size() - 1 - i] != 0xAB) throw Error(BIFAST_INTERNAL, "work: written behind");
+      }
+    });
+  }
+};
+
+// Calls check(product, ending) on many shapes.
+template <typename Check>
+void for_images(const Place& place, const Check& check) {
+  if (place.kernels.image_bytes == nullptr) return;
+  Random random;
+  unsigned steps = 0;
+  // Rows and columns, kernel, stride, dilation; position_bytes 8 and more, one and two parts of
+  // depth.
+  const BinaryImage shapes[] = {
+      {nullptr, 8, 1, 1, 1, {1, 1}, {1, 1}, {1, 1}, nullptr, nullptr, nullptr},
+      {nullptr, 8, 19, 3, 17, {3, 3}, {1, 1}, {1, 1}, nullptr, nullptr, nullptr},
+      {nullptr, 16, 16, 5, 7, {3, 3}, {2, 2}, {1, 1}, nullptr, nullptr, nullptr},
+      {nullptr, 24, 12, 4, 5, {2, 3}, {1, 2}, {2, 1}, nullptr, nullptr, nullptr},
+      {nullptr, 8, 40, 2, 33, {1, 4}, {3, 1}, {1, 2}, nullptr, nullptr, nullptr},
+      {nullptr, 64, 9, 7, 7, {3, 3}, {1, 1}, {1, 1}, nullptr, nullptr, nullptr},
+  };
+  for (const BinaryImage& shape : shapes) {
+    for (const size_t cols : {32, 64, 96, 160}) {
+      for (int i = 0; i < 4; ++i) {
+        const ImageProduct product(random, shape, cols, i == 3);
+        // No second plane of bits.
+        steps = (steps + 37) % (Ending::kCombinations / 2);
+        Ending ending(random, shape.rows * shape.cols, cols, steps);
+        check(product, ending);
+      }
+    }
+  }
+}
+
+void check_image_thresholds(const Place& place, const Kernels& scalar) {
+  for_images(place, [&](const ImageProduct& product, Ending& ending) {
+    ending.set_depth(8 * product.patches.depth_bytes);
+    const ThresholdStage stage = ending.thresholds();
+    compare(place, scalar, product.shape(), ending, false,
+            [&](const Kernels& k, const Results& to) {
+              product.run(
+                  k, [&](const BinaryProduct& p) { k.binary_thresholds(&p, &stage, &to); },
+                  [&](const BinaryImage& p) { k.image_thresholds(&p, &stage, &to); });
+            });
+  });
+}
+
+void check_image_floats(const Place& place, const Kernels& scalar) {
+  for_images(place, [&](const ImageProduct& product, const Ending& ending) {
+    const FloatStage stage = ending.floats();
+    compare(place, scalar, product.shape(), ending, true, [&](const Kernels& k, const Results& to) {
+      product.run(
+          k, [&](const BinaryProduct& p) { k.binary_floats(&p, &stage, &to); },
+          [&](const BinaryImage& p) { k.image_floats(&p, &stage, &to); });
+    });
+  });
+}
+
 void check_memory_row(const Place& place, const Kernels& scalar) {
   Random random;
   for (const size_t n_bytes : {8, 16, 24, 32, 40, 128}) {
@@ -342,6 +458,8 @@ struct Check {
 constexpr Check kChecks[] = {
     {"binary_thresholds", check_binary_thresholds},
     {"binary_floats", check_binary_floats},
+    {"image_thresholds", check_image_thresholds},
+    {"image_floats", check_image_floats},
     {"float_product", check_float_product},
     {"byte_matmul", check_byte_matmul},
     {"quantise", check_quantise},

@@ -175,6 +175,36 @@ def test_layers_without_weights_equal_oracle(
     assert_equals_oracle(model, isa)
 
 
+# Enough positions, and channels in whole words: what a kernel for all positions at once takes.
+WIDE: dict[str, dict[str, Any]] = {
+    "same": {"shape": (6, 7, 64), "channels": 32, "kernel": (3, 3), "pad": (1, 1)},
+    "strided": {
+        "shape": (13, 12, 128),
+        "channels": 64,
+        "kernel": (3, 3),
+        "stride": (2, 2),
+        "pad": (1, 1),
+    },
+    "uneven": {
+        "shape": (15, 18, 60),
+        "channels": 64,
+        "kernel": (2, 4),
+        "stride": (2, 1),
+        "pad": (0, 3),
+        "dilation": (3, 2),
+    },
+    "no-padding": {"shape": (9, 9, 192), "channels": 32, "kernel": (2, 2)},
+    "deep": {"shape": (6, 6, 192), "channels": 32, "kernel": (3, 3), "pad": (1, 1)},
+}
+
+
+@pytest.mark.parametrize("stage", ["slopes", "bits", "threshold"])
+@pytest.mark.parametrize("case", WIDE)
+def test_wide_binary_conv2d_equals_oracle(case: str, stage: str, isa: str) -> None:
+    model = layer_model("binary_conv2d", **WIDE[case], stage=stage)
+    assert_equals_oracle(model, isa)
+
+
 @pytest.mark.parametrize("stage", AFFINE_STAGES)
 @pytest.mark.parametrize("code", ["conv2d", "binary_conv2d", "binary_memory", "elementwise"])
 def test_residual_is_added_after_slope(code: str, stage: str, isa: str) -> None:

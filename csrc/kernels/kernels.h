@@ -72,6 +72,21 @@ struct BinaryProduct {
   size_t depth_bytes;
 };
 
+// The counts of a convolution whose patches lie in an image: row r = y * cols + x of the results is
+// position (y * stride[0], x * stride[1]) of `a` under tap (0, 0), and tap (i, j) lies i *
+// dilation[0] lines and j * dilation[1] positions further on. At most kMaxDepthBits bits differ.
+struct BinaryImage {
+  const uint8_t* a;  // [spanned lines][width][position_bytes]; its padding is around it, as zeros
+  size_t position_bytes;  // a multiple of kImageStep
+  size_t width;           // at least as many positions as the columns span
+  size_t rows, cols;      // of positions that are computed
+  size_t kernel[2], stride[2], dilation[2];
+  const uint8_t* panel;  // as in BinaryProduct
+  const int32_t* ones;   // [channels padded to kColumnBlock]: bits of a channel's weights
+  uint8_t* work;         // image_bytes() of the table, aligned to 64 bytes
+};
+inline constexpr size_t kImageStep = 8, kImageChannels = 32;
+
 // v = sum over k of a[r * stride + offset[k]] * w[k * cols + c]: product k is added to partial sum
 // k % 4 in order, the result is (s0 + s1) + (s2 + s3). cols is a multiple of kFloatBlock.
 struct FloatProduct {
@@ -126,46 +141,53 @@ constexpr size_t log_mel_bytes(size_t n_fft, size_t n_frames) {
 
 // ---- the table ----------------------------------------------------------------------------------
 
+// What a table leaves out (0, null) is that of the next one in the list of instruction sets.
 struct Kernels {
-  const char* name;
+  const char* name = nullptr;
 
   // Weights of a binary product are re-tiled once at load into panels
   //   panel[col / tile_cols][byte / tile_bytes][col % tile_cols][byte % tile_bytes].
   // tile_cols divides kColumnBlock; tile_bytes is 1, 2, 4, 8 or 16.
-  size_t tile_cols;
-  size_t tile_bytes;
-  size_t frame_lanes;  // frames that log_mel takes at once, at most kMaxFrameLanes
+  size_t tile_cols = 0;
+  size_t tile_bytes = 0;
+  size_t frame_lanes = 0;  // frames that log_mel takes at once, at most kMaxFrameLanes
 
-  void (*binary_thresholds)(const BinaryProduct*, const ThresholdStage*, const Results*);
-  void (*binary_floats)(const BinaryProduct*, const FloatStage*, const Results*);
-  void (*float_product)(const FloatProduct*, const FloatStage*, const Results*);
+  void (*binary_thresholds)(const BinaryProduct*, const ThresholdStage*, const Results*) = nullptr;
+  void (*binary_floats)(const BinaryProduct*, const FloatStage*, const Results*) = nullptr;
+  // The same for many positions at once; null where binary_thresholds and binary_floats are best.
+  // One plane in, one out.
+  void (*image_thresholds)(const BinaryImage*, const ThresholdStage*, const Results*) = nullptr;
+  void (*image_floats)(const BinaryImage*, const FloatStage*, const Results*) = nullptr;
+  size_t (*image_bytes)(const BinaryImage*) = nullptr;  // of the memory that they work in
+
+  void (*float_product)(const FloatProduct*, const FloatStage*, const Results*) = nullptr;
 
   // p[c] = number of taps in which x and w differ at bit c, for c < 8 * n_bytes (multiple of 8).
   // Tap t of x starts at x + t * x_step, of w at w + t * n_bytes.
   void (*memory_row)(const uint8_t* x, size_t x_step, const uint8_t* w, size_t n_taps, uint16_t* p,
-                     size_t n_bytes);
+                     size_t n_bytes) = nullptr;
 
   // Only the end of a layer.
-  void (*count_thresholds)(const CountRows*, const ThresholdStage*, const Results*);
-  void (*count_floats)(const CountRows*, const FloatStage*, const Results*);
-  void (*float_rows)(const FloatRows*, const FloatStage*, const Results*);
+  void (*count_thresholds)(const CountRows*, const ThresholdStage*, const Results*) = nullptr;
+  void (*count_floats)(const CountRows*, const FloatStage*, const Results*) = nullptr;
+  void (*float_rows)(const FloatRows*, const FloatStage*, const Results*) = nullptr;
 
   // out[r * cols + c] = float(sum over k < depth and i < 4 of a[r * a_stride + offset[k] + i] *
   // w[4 * (k * cols + c) + i]), rounded once; the sum fits 32 bits. cols is a multiple of
   // kFloatBlock.
   void (*byte_matmul)(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
-                      float* out, size_t rows, size_t cols, size_t depth);
+                      float* out, size_t rows, size_t cols, size_t depth) = nullptr;
 
   // out[i] = y = x[i] * scale + shift (two roundings), at least 0 and at most 255, without what
   // follows the point; 0 where y is no number. Nothing is read or written past n.
-  void (*quantise)(const float* x, size_t n, float scale, float shift, uint8_t* out);
+  void (*quantise)(const float* x, size_t n, float scale, float shift, uint8_t* out) = nullptr;
 
   // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32. Frames that are
   // not there repeat the first; what comes out for them does not matter.
   // work: log_mel_bytes(n_fft, frame_lanes), aligned to 64 bytes. out[i][m] = 10 * log10(max(mel
   // power, floor)), m < n_mels.
   void (*log_mel)(const FrontendTables* tables, const float* const* frames, void* work,
-                  float* const* out);
+                  float* const* out) = nullptr;
 };
 
 }  // namespace bifast

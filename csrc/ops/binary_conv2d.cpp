@@ -16,6 +16,8 @@ namespace {
 
 // Positions whose patches are held at once.
 constexpr size_t kRows = 32;
+// From so many positions on, a kernel that takes all of them at once is the faster one.
+constexpr size_t kImageRows = 32;
 
 class BinaryConv2d final : public RowOp {
  public:
@@ -34,10 +36,17 @@ class BinaryConv2d final : public RowOp {
         source_bytes_(geometry_.padded_bytes(tap_bytes_)),
         padded_(!direct_ && geometry_.n_classes() > 1 && source_bytes_ != kNoPadding),
         source_(padded_ ? geometry_.padded() : geometry_),
+        image_(fits_image(input)),
         stage_(input, read_weights(input)) {}
 
   size_t scratch_bytes() const override {
-    return direct_ ? 0 : patch_offset() + align(planes_ * patch_bytes() + kGatherSlack);
+    if (direct_) return 0;
+    size_t bytes = align(planes_ * patch_bytes() + kGatherSlack);
+    if (image_) {
+      const BinaryImage all = image(0, geometry_.y.out);
+      bytes = std::max(bytes, class_bytes() + align(kernels_.image_bytes(&all)));
+    }
+    return patch_offset() + bytes;
   }
   uint64_t work() const override { return uint64_t{positions_} * channels_ * depth_ * planes_; }
 
@@ -60,6 +69,10 @@ class BinaryConv2d final : public RowOp {
                       workspace.scratch + plane * source_bytes_);
       }
       in = workspace.scratch;
+    }
+    if (image_ && end - begin >= kImageRows) {
+      multiply_image(workspace, in, first_row, last_row);
+      return;
     }
     uint8_t* patches = workspace.scratch + patch_offset();
     for (size_t first = begin; first < end; first += kRows) {
@@ -92,6 +105,48 @@ class BinaryConv2d final : public RowOp {
     }
   }
 
+  // Whether there is a kernel that takes all positions at once, and it can.
+  bool fits_image(const OpInput& input) const {
+    const uint32_t bits = input.spec.out_bits;
+    const bool one_plane = planes_ == 1 && (bits == kNone || input.file.buffers[bits].planes == 1);
+    return kernels_.image_bytes != nullptr && one_plane && !direct_ &&
+           (padded_ || geometry_.n_classes() == 1) && positions_ >= kImageRows &&
+           tap_bytes_ % kImageStep == 0 && channels_ % kImageChannels == 0;
+  }
+  size_t class_bytes() const { return align(positions_ * sizeof(uint32_t)); }
+
+  BinaryImage image(size_t first_row, size_t last_row) const {
+    const Axis &y = source_.y, &x = source_.x;
+    return {.a = nullptr,
+            .position_bytes = tap_bytes_,
+            .width = x.in,
+            .rows = last_row - first_row,
+            .cols = x.out,
+            .kernel = {y.kernel, x.kernel},
+            .stride = {y.stride, x.stride},
+            .dilation = {y.dilation, x.dilation},
+            .panel = panel_ == nullptr ? nullptr : panel_->data(),
+            .ones = ones_.data(),
+            .work = nullptr};
+  }
+
+  // in: where the patches come from.
+  void multiply_image(const Workspace& workspace, const uint8_t* in, size_t first_row,
+                      size_t last_row) const noexcept {
+    uint8_t* work = workspace.scratch + patch_offset();
+    BinaryImage product = image(first_row, last_row);
+    product.a = in + first_row * source_.y.stride * source_.x.in * tap_bytes_;
+    product.work = work + class_bytes();
+    const size_t first = first_row * geometry_.x.out, n = product.rows * product.cols;
+    const uint32_t* classes = geometry_.classes(first, n, reinterpret_cast<uint32_t*>(work));
+    const Results to = stage_.results(workspace, first, n, classes);
+    if (stage_.thresholds() != nullptr) {
+      kernels_.image_thresholds(&product, stage_.thresholds(), &to);
+    } else {
+      kernels_.image_floats(&product, &stage_.floats(), &to);
+    }
+  }
+
   // Makes the panel and returns the bases of the sums.
   CountBases read_weights(const OpInput& input) {
     const BufferSpec& in = input.input();
@@ -103,21 +158,34 @@ class BinaryConv2d final : public RowOp {
     panel_ = input.panels.get(input.spec.weights, weights,
                               {geometry_.taps(), in.channels, tap_bytes_, depth_bytes_}, kernels_);
     input.claim((geometry_.n_classes() + geometry_.taps()) * channels_ * sizeof(int32_t));
-    return count_bases(weights, in.channels);
+    const bool complete = geometry_.y.complete() && geometry_.x.complete();
+    const std::vector<int32_t> ones = complete && !image_
+                                          ? std::vector<int32_t>(channels_ * geometry_.taps(), 0)
+                                          : ones_of_taps(weights, in.channels);
+    if (image_) {
+      input.claim(OutputStage::padded(channels_) * sizeof(int32_t));
+      ones_.resize(OutputStage::padded(channels_), 0);
+      for (size_t i = 0; i < ones.size(); ++i) ones_[i / geometry_.taps()] += ones[i];
+    }
+    return count_bases(ones, in.channels);
   }
 
-  CountBases count_bases(const TensorSpec& weights, size_t in_channels) const {
-    const size_t taps = geometry_.taps();
-    const bool complete = geometry_.y.complete() && geometry_.x.complete();
-    std::vector<int32_t> ones(complete ? 0 : channels_ * taps, 0);  // weight bits under each tap
+  // Weight bits under each tap: [channels][taps].
+  std::vector<int32_t> ones_of_taps(const TensorSpec& weights, size_t in_channels) const {
+    std::vector<int32_t> ones(channels_ * geometry_.taps(), 0);
     for (size_t i = 0; i < ones.size() * in_channels; ++i) {
       const size_t n = i / depth_, k = i % depth_;
-      ones[n * taps + k / in_channels] +=
+      ones[n * geometry_.taps() + k / in_channels] +=
           weights.data[n * weights.row_bytes() + k / 8] >> (k % 8) & 1;
     }
+    return ones;
+  }
+
+  CountBases count_bases(const std::vector<int32_t>& ones, size_t in_channels) const {
+    const size_t taps = geometry_.taps();
     CountBases counts{depth_, {}};
     for (size_t class_id = 0; class_id < geometry_.n_classes(); ++class_id) {
-      std::vector<int32_t> base(channels_, complete ? static_cast<int32_t>(depth_) : 0);
+      std::vector<int32_t> base(channels_, 0);
       for (size_t i = 0; i < ones.size(); ++i) {
         base[i / taps] += geometry_.tap_exists(class_id, i % taps)
                               ? static_cast<int32_t>(in_channels)
@@ -136,7 +204,9 @@ class BinaryConv2d final : public RowOp {
   size_t source_bytes_;
   bool padded_;      // patches come from a copy of the input that has the padding around it
   Geometry source_;  // of what they come from
+  bool image_;       // a kernel takes all positions at once
   std::shared_ptr<const Panel> panel_;
+  AlignedVector<int32_t> ones_;  // of image_: bits of each channel's weights
   OutputStage stage_;
 };
 
