@@ -288,6 +288,13 @@ int bifast_has_cascade(const bifast_model* model) {
   return model->model.cascade().has_value() ? 1 : 0;
 }
 
+uint64_t bifast_work(const bifast_model* model, size_t depth) {
+  if (depth >= model->model.depths().size()) return 0;
+  return model->model.shared_work() + model->model.own_work(depth);
+}
+
+uint64_t bifast_shared_work(const bifast_model* model) { return model->model.shared_work(); }
+
 bifast_word bifast_word_of(const bifast_model* model, size_t label) {
   const auto& words = model->model.words();
   return label < words.size() ? words[label] : bifast_word{};

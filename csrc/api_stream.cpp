@@ -31,6 +31,15 @@ bifast_status push(bifast_stream* stream, bifast_session* session, const Sample*
   });
 }
 
+template <typename Sample>
+bifast_status check(const bifast_stream* stream, const Sample* samples, size_t n_samples) {
+  return guarded([&] {
+    expect_pointer(stream, "stream");
+    if (n_samples > 0) expect_pointer(samples, "samples");
+    stream->stream.check(samples, n_samples);
+  });
+}
+
 }  // namespace
 
 bifast_status bifast_stream_new(const bifast_model* model, size_t depth, size_t hop_frames,
@@ -55,6 +64,16 @@ bifast_status bifast_stream_push_i16(bifast_stream* stream, bifast_session* sess
                                      const int16_t* samples, size_t n_samples,
                                      bifast_on_score on_score, void* user) {
   return push(stream, session, samples, n_samples, on_score, user);
+}
+
+bifast_status bifast_stream_check(const bifast_stream* stream, const float* samples,
+                                  size_t n_samples) {
+  return check(stream, samples, n_samples);
+}
+
+bifast_status bifast_stream_check_i16(const bifast_stream* stream, const int16_t* samples,
+                                      size_t n_samples) {
+  return check(stream, samples, n_samples);
 }
 
 bifast_status bifast_stream_flush(bifast_stream* stream, bifast_session* session,
@@ -104,6 +123,8 @@ int64_t bifast_stream_n_scored(const bifast_stream* stream, size_t depth) {
 size_t bifast_stream_score_depth(const bifast_stream* stream) {
   return stream->stream.score_depth();
 }
+
+double bifast_stream_cost(const bifast_stream* stream) { return stream->stream.cost(); }
 
 int64_t bifast_stream_n_skipped(const bifast_stream* stream) { return stream->stream.skipped(); }
 

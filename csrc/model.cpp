@@ -14,6 +14,8 @@ namespace {
 constexpr size_t kSlackBytes = 64;
 constexpr uint64_t kMaxBufferBytes = uint64_t{256} << 20;
 constexpr uint64_t kMaxArenaBytes = uint64_t{512} << 20;
+// A multiply-add of floats costs about as much as so many of +-1.
+constexpr uint64_t kFloatWork = 16;
 
 // The layers between which a buffer holds something; the input is held from before the first layer,
 // the output until after the last.
@@ -133,6 +135,24 @@ size_t Model::n_shared_layers() const {
   size_t n = 0;
   while (n < layers_.size() && layers_[n].depth_mask == all) ++n;
   return n;
+}
+
+uint64_t Model::work(const Layer& layer) const {
+  return layer.op->work() * (buffers_[layer.input].is_floats() ? kFloatWork : 1);
+}
+
+uint64_t Model::shared_work() const {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < n_shared_layers(); ++i) sum += work(layers_[i]);
+  return sum;
+}
+
+uint64_t Model::own_work(size_t depth) const {
+  uint64_t sum = 0;
+  for (size_t i = n_shared_layers(); i < layers_.size(); ++i) {
+    if (layers_[i].runs_at(depth)) sum += work(layers_[i]);
+  }
+  return sum;
 }
 
 void Model::plan_arena(const ModelFile& file) {

@@ -76,6 +76,11 @@ class Model {
                   const Observer* observer = nullptr) const;
   // Leading layers that run at every depth.
   size_t n_shared_layers() const;
+  // Multiply-adds of +-1 of a layer, of the shared layers, and of those that a depth adds to them;
+  // one of floats counts as sixteen.
+  uint64_t work(const Layer& layer) const;
+  uint64_t shared_work() const;
+  uint64_t own_work(size_t depth) const;
   // The cascade of the file; none: std::nullopt.
   const std::optional<Cascade>& cascade() const { return cascade_; }
 

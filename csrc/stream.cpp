@@ -112,6 +112,19 @@ void Stream::set_gate(float peak) {
   quiet_ = 0;           // what was below another gate need not be below this one
 }
 
+double Stream::cost() const {
+  const auto trunk = static_cast<double>(trunk_.work());
+  double window = trunk, spent = 0.0, windows = 0.0;
+  for (const Cascade::Level& level : cascade_.levels()) {  // each after those before it
+    const auto count = static_cast<double>(scored_[level.depth]);
+    window += static_cast<double>(model_.own_work(level.depth));
+    spent += count * window;
+    windows += count;
+  }
+  return windows > 0.0 ? spent / (windows * (trunk + static_cast<double>(model_.own_work(0))))
+                       : 0.0;
+}
+
 void Stream::expect_open() const {
   if (ended_) fail_argument("the stream has ended: reset it to begin anew");
 }
@@ -180,12 +193,17 @@ size_t Stream::n_flush_scores() const {
 // -----------------------------------------------------------------------------
 
 template <typename Sample>
-void Stream::push(uint8_t* arena, const Sample* samples, size_t n_samples, Sink sink) {
+void Stream::check(const Sample* samples, size_t n_samples) const {
   expect_open();
   if (n_samples > static_cast<size_t>(kMaxPosition - position_)) {
     fail_argument("n_samples: the stream would grow past 2^60 samples");
   }
   check_samples(samples, n_samples);
+}
+
+template <typename Sample>
+void Stream::push(uint8_t* arena, const Sample* samples, size_t n_samples, Sink sink) {
+  check(samples, n_samples);
   feed(arena, samples, n_samples, sink);
 }
 
@@ -290,6 +308,8 @@ void Stream::flush(uint8_t* arena, Sink sink) {
   position_ = pushed;
 }
 
+template void Stream::check(const float*, size_t) const;
+template void Stream::check(const int16_t*, size_t) const;
 template void Stream::push(uint8_t*, const float*, size_t, Sink);
 template void Stream::push(uint8_t*, const int16_t*, size_t, Sink);
 

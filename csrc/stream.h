@@ -36,6 +36,8 @@ class Stream {
   int64_t skipped() const { return skipped_; }
   // Windows whose scores are those of a depth.
   int64_t scored(size_t depth) const { return scored_[depth]; }
+  // Mean work of the windows that were scored, as part of that at depth 0 alone; 0: there are none.
+  double cost() const;
   // The depth that gave the newest score; 0 before there is one.
   size_t score_depth() const { return score_depth_; }
 
@@ -48,8 +50,11 @@ class Stream {
   // Scores that a push of n_samples will give, if the gate skips none; at most this many then.
   size_t n_scores(size_t n_samples) const;
   size_t n_flush_scores() const;
-  // Throws Error and changes nothing if the stream has ended, would grow past 2^60 samples, or a
-  // sample is no audio. arena: as Model::run_features. Sample: float or int16_t.
+  // Throws Error if the stream has ended, would grow past 2^60 samples, or a sample is no audio.
+  // Sample: float or int16_t.
+  template <typename Sample>
+  void check(const Sample* samples, size_t n_samples) const;
+  // Throws Error and changes nothing where check does. arena: as Model::run_features.
   template <typename Sample>
   void push(uint8_t* arena, const Sample* samples, size_t n_samples, Sink sink);
   // The audio ends here. Throws Error if it has ended before.

@@ -88,6 +88,9 @@ void Trunk::plan_step(const Model::Layer& layer, const Rows& unchanged) {
     n_kept_ = before;
     step.moved.clear();
   }
+  const uint64_t work = model_.work(layer);
+  const size_t moved = step.moved.empty() ? 0 : unchanged.last - unchanged.first;
+  work_ += moved > 0 ? work - work * moved / layer.op->as_row_op()->rows().out : work;
   steps_.push_back(std::move(step));
 }
 

@@ -20,6 +20,8 @@ class Trunk {
   // it will need.
   Trunk(const Model& model, int64_t step, bool again);
 
+  // Model::work of a window that continues.
+  uint64_t work() const { return work_; }
   // Runs the trunk on the features of a window. continues: the last call was for the window that
   // begins `step` frames earlier. arena: as Model::run_features.
   void run(uint8_t* arena, const float* features, bool continues) noexcept;
@@ -55,6 +57,7 @@ class Trunk {
   std::vector<Piece> carried_;  // what later layers read
   size_t n_kept_ = 0;           // bytes of all pieces
   std::vector<uint8_t> kept_;
+  uint64_t work_ = 0;
 };
 
 }  // namespace bifast

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import resource
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import model_factory
@@ -14,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bifast
+from bifast import cli, shipped
 from bifast.format import FRONTEND_PAPER, Level, ModelFile
+from bifast.tune import margins
 
 Array = np.ndarray[Any, np.dtype[Any]]
 FEW = settings(max_examples=min(30, settings().max_examples))
@@ -131,6 +135,52 @@ def test_only_words_that_are_listened_for_are_looked_at_twice() -> None:
         np.testing.assert_array_equal(listener.last.depth_index, expected)
     with model.stream(depth="auto") as stream, pytest.raises(ValueError, match="unknown word"):
         stream.set_words(["computer"])
+
+
+@pytest.mark.parametrize("step", [8, 40])
+def test_cost_is_the_work_of_the_depths_that_were_tried(step: int) -> None:
+    model, hop = with_levels((0.5, 0.5), None, (0.5, 0.5)), step * FRAME / 16000
+    with model.stream(hop=hop, depth="auto") as stream:
+        assert (stream.cost, set(stream.shares.values())) == (0.0, {0.0})
+        depth = stream.push(AUDIO).depth_index
+        cost, shares = stream.cost, stream.shares
+    counts = np.bincount(depth, minlength=4)
+    np.testing.assert_allclose(list(shares.values()), counts / len(depth))
+    file = ModelFile.from_bytes(model.to_bytes())
+    shared, own = margins.work_of(file)
+    relative = margins.relative_work(depth, file.cascade, shared, own)
+    if step > model.input_shape[0]:  # windows share no rows
+        assert cost == pytest.approx(relative)
+        return
+    above = relative * (shared + own[0]) - shared  # work of the layers behind the shared ones
+    left = (cost * own[0] - above) / (1 - cost)  # and what of the shared ones is left
+    assert 0.1 * shared < left < 0.9 * shared
+
+
+def test_cost_of_a_fixed_depth() -> None:
+    model = bifast.Model.load(plain().to_bytes())
+    costs = []
+    for depth in DEPTHS:
+        with model.stream(depth=depth) as stream:
+            stream.push(AUDIO)
+            costs.append(stream.cost)
+            assert stream.shares[depth] == 1.0
+    assert costs[0] == 1.0
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_listen_tells_shares_and_cost(tmp_path: Path, capsys: Any) -> None:
+    path = tmp_path / "cascade.bifast"
+    path.write_bytes(with_levels((0.5, 0.5), None, (0.5, 0.5)).to_bytes())
+    command = ["listen", str(shipped.sentence()), "--model", str(path), "--depth", "auto"]
+    assert cli.main([*command, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out.splitlines()[-1])["summary"]
+    assert sum(summary["scored"].values()) == summary["windows"] > 20
+    assert sum(summary["shares"].values()) == pytest.approx(1, abs=1e-3)
+    assert sum(share > 0 for share in summary["shares"].values()) > 1
+    assert cli.main(command) == 0
+    told = f"{100 * summary['cost']:.0f} % of the work at full depth"
+    assert told in capsys.readouterr().err
 
 
 def test_a_snapshot_goes_on_with_counts_and_words() -> None:

@@ -1,48 +1,23 @@
-"""`bifast listen`: files, pipes, programs on a word, and a microphone that fails in every way."""
+"""`bifast listen`: files, pipes, and programs on a word."""
 
 from __future__ import annotations
 
 import io
 import json
-import re
 import subprocess
 import sys
-import threading
 import time
 import wave
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import conftest
 import numpy as np
 import pytest
+from listening import RATE, SAMPLES, SENTENCE, heard_in, json_lines
 
 import bifast
-from bifast import audio, cli, microphone, shipped
-from bifast.cli.meter import Meter
+from bifast import audio, cli
 from bifast.cli.on_word import Runner
-
-SENTENCE = shipped.sentence()
-SAMPLES = conftest.read_wav(SENTENCE)
-RATE = 16000
-
-
-def heard_in(samples: Any, quiet: int) -> list[dict[str, Any]]:
-    """What the shipped model hears, with so much silence round it, by the library."""
-    silence = np.zeros(quiet, np.int16)
-    with bifast.Model.load("bifsmn").listen() as listener:
-        heard = listener.push(np.concatenate([silence, samples, silence])) + listener.flush()
-    assert len(heard) >= 3
-    return [
-        {
-            "word": e.word,
-            "score": round(e.score, 6),
-            "start": round(max(0, e.start - quiet) / RATE, 4),
-            "end": round((e.end - quiet) / RATE, 4),
-        }
-        for e in heard
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +29,6 @@ def expected() -> list[dict[str, Any]]:
 def listen(*argv: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "bifast", "listen", *argv]
     return subprocess.run(command, input=stdin, capture_output=True, check=False)
-
-
-def json_lines(text: bytes | str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in text.splitlines()]
 
 
 # ---- files and pipes -----------------------------------------------------------------------------
@@ -122,17 +93,6 @@ def test_a_clip_of_a_second_is_heard(word: str, capsys: Any) -> None:
         out, err = capsys.readouterr()
         assert [e["word"] for e in json_lines(out)] == [word]
         assert err == ""
-
-
-def test_the_summary_counts_the_windows_of_the_end(capsys: Any) -> None:
-    path = SENTENCE.parent / "yes-rms.wav"
-    samples = audio.load(path, RATE)
-    model = bifast.Model.load(bifast.DEFAULT_MODEL)
-    with model.listen(hop=0.25) as listener:
-        quiet = np.zeros(listener.quiet, np.float32)
-    windows = len(model.scan(np.concatenate([quiet, samples, quiet]), hop=0.25))
-    assert cli.main(["listen", str(path)]) == 0
-    assert f"{windows} windows every 0.256 s" in capsys.readouterr().err
 
 
 def test_depth_and_hop_fit_a_share_of_the_processor(capsys: Any) -> None:
@@ -246,280 +206,6 @@ def test_programs_that_do_not_end_are_limited(capsys: Any, monkeypatch: Any) -> 
     runner.start(event())
     assert capsys.readouterr().err == ""
     runner.finish()
-
-
-# ---- the microphone ------------------------------------------------------------------------------
-
-
-class PortAudioError(Exception):
-    pass
-
-
-class FakeSound:
-    """sounddevice with a device that plays what a test tells it to, from a thread of its own."""
-
-    PortAudioError = PortAudioError
-
-    def __init__(self, rate: int = RATE) -> None:
-        self.rate = rate
-        self.there = True
-        self.starts = 0
-        self.streams: list[FakeStream] = []
-
-    def query_devices(self, device: Any = None, kind: str | None = None) -> Any:
-        info = {"name": "fake", "default_samplerate": float(self.rate), "max_input_channels": 1}
-        if not self.there or device == "absent":
-            raise ValueError(f"No input device matching {device!r}")
-        return info if kind else [info, {**info, "max_input_channels": 0}]
-
-    def check_input_settings(self, **settings: Any) -> None:
-        if settings["samplerate"] != self.rate:
-            raise PortAudioError("Invalid sample rate")
-
-    def RawInputStream(self, **settings: Any) -> FakeStream:
-        self.streams.append(FakeStream(**settings))
-        return self.streams[-1]
-
-    def _terminate(self) -> None:
-        pass
-
-    def _initialize(self) -> None:
-        self.starts += 1
-
-
-class FakeStream:
-    def __init__(self, **settings: Any) -> None:
-        self.callback, self.blocksize = settings["callback"], settings["blocksize"]
-
-    def start(self) -> None:
-        pass
-
-    def close(self) -> None:
-        raise PortAudioError("device is gone")
-
-    def play(self, samples: Any, *, overflow: bool = False) -> None:
-        for first in range(0, len(samples), self.blocksize):
-            part = samples[first : first + self.blocksize]
-            status = SimpleNamespace(input_overflow=overflow and first == 0)
-            self.callback(memoryview(part.tobytes()), len(part), None, status)
-
-
-@pytest.fixture
-def sound(monkeypatch: pytest.MonkeyPatch) -> FakeSound:
-    fake = FakeSound()
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)  # type: ignore[arg-type]
-    return fake
-
-
-def take(mic: microphone.Microphone, n_samples: int) -> list[microphone.Block]:
-    """Blocks until so many samples have come."""
-    blocks = []
-    for block in mic.blocks():
-        blocks.append(block)
-        n_samples -= len(block.samples)
-        if n_samples <= 0:
-            return blocks
-    raise AssertionError("blocks() never ends")
-
-
-def test_a_microphone_gives_what_it_hears(sound: FakeSound) -> None:
-    mic = microphone.Microphone(RATE, tell=print)
-    sound.streams[0].play(SAMPLES)
-    blocks = take(mic, len(SAMPLES))
-    np.testing.assert_array_equal(np.concatenate([b.samples for b in blocks]), SAMPLES)
-    assert [b.start for b in blocks] == list(range(0, len(SAMPLES), 320))
-
-
-def test_a_microphone_of_another_rate_is_resampled(sound: FakeSound) -> None:
-    soxr = pytest.importorskip("soxr")
-    sound.rate = 48000
-    mic = microphone.Microphone(RATE, tell=print)
-    sound.streams[0].play(soxr.resample(SAMPLES, RATE, 48000))
-    heard = np.concatenate([b.samples for b in take(mic, len(SAMPLES) - 2000)])
-    assert np.corrcoef(heard, SAMPLES[: len(heard)])[0, 1] > 0.99
-
-
-def test_a_late_reader_loses_samples_but_no_time(sound: FakeSound) -> None:
-    mic = microphone.Microphone(RATE, tell=print)
-    capacity = microphone.QUEUE_BLOCKS * 320
-    long = np.arange(capacity + 3200, dtype=np.int16)
-    sound.streams[0].play(long)  # ten blocks too many
-    first = take(mic, capacity)
-    sound.streams[0].play(SAMPLES[:640], overflow=True)
-    rest = []
-    blocks = mic.blocks()
-    for _ in range(2):
-        rest.append(next(blocks))
-    assert sum(len(b.samples) for b in first) == capacity
-    assert rest[0].start == 3200  # a reader that begins anew counts from the gap
-    assert (mic.overruns, mic.lost) == (2, 3200)
-
-
-def test_a_microphone_that_comes_back_is_heard_again(sound: FakeSound) -> None:
-    told: list[str] = []
-    mic = microphone.Microphone(RATE, tell=told.append, patience=0.05, retry=0.02)
-    sound.streams[0].play(SAMPLES[:RATE])
-    sound.there = False
-    blocks = mic.blocks()
-    heard = [next(blocks) for _ in range(50)]
-
-    def plug_in() -> None:
-        time.sleep(0.15)
-        sound.there = True
-        while len(sound.streams) < 2:
-            time.sleep(0.005)
-        sound.streams[1].play(SAMPLES[:640])
-
-    thread = threading.Thread(target=plug_in)
-    thread.start()
-    back = next(blocks)
-    thread.join()
-    gap = back.start - (heard[-1].start + len(heard[-1].samples))
-    assert 0.15 * RATE <= gap < 60 * RATE
-    assert (mic.restarts, len(told)) == (1, 2)
-    assert "gone" in told[0]
-    assert "back" in told[1]
-    assert sound.starts >= 2
-
-
-def test_a_microphone_that_comes_back_with_another_rate_is_resampled(sound: FakeSound) -> None:
-    soxr = pytest.importorskip("soxr")
-    mic = microphone.Microphone(RATE, tell=print, patience=0.05, retry=0.02)
-    sound.streams[0].play(SAMPLES[:320])
-    sound.rate = 48000
-    blocks = mic.blocks()
-    assert len(next(blocks).samples) == 320
-
-    def plug_in() -> None:
-        while len(sound.streams) < 2:
-            time.sleep(0.005)
-        sound.streams[1].play(soxr.resample(SAMPLES, RATE, 48000))
-
-    thread = threading.Thread(target=plug_in)
-    thread.start()
-    heard = []
-    while sum(map(len, heard)) < RATE:
-        heard.append(next(blocks).samples)
-    thread.join()
-    whole = np.concatenate(heard)
-    assert np.corrcoef(whole, SAMPLES[: len(whole)])[0, 1] > 0.99
-
-
-def test_listen_goes_on_after_a_gap(
-    sound: FakeSound, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = heard_in(SAMPLES, 0)
-
-    def blocks(self: microphone.Microphone) -> Any:
-        for origin in (0, 100 * RATE):
-            for first in range(0, len(SAMPLES), 320):
-                yield microphone.Block(origin + first, SAMPLES[first : first + 320])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(microphone.Microphone, "blocks", blocks)
-    assert cli.main(["listen", "--json"]) == 130
-    out, err = capsys.readouterr()
-    heard = json_lines(out)
-    assert re.search(r"12\.8 s of sound, .* windows every 0\.256 s: full 100\.0 %", err)
-    again = [{**e, "start": e["start"] + 100, "end": e["end"] + 100} for e in expected]
-    first = heard[: len(expected)]
-    assert first == expected
-    assert [e["word"] for e in heard[len(expected) :]] == [e["word"] for e in again][
-        : len(heard) - len(expected)
-    ]
-    for got, wanted in zip(heard[len(expected) :], again, strict=False):
-        assert got["start"] == pytest.approx(wanted["start"])
-
-
-def test_no_device_is_a_clear_error(sound: FakeSound, capsys: Any) -> None:
-    sound.there = False
-    assert cli.main(["listen"]) == 2
-    message = capsys.readouterr().err
-    assert "no microphone (no default): No input device" in message
-    assert "bifast listen --devices" in message
-    assert "reads raw PCM from stdin" in message
-
-
-def test_devices_are_listed(sound: FakeSound, capsys: Any) -> None:
-    assert cli.main(["listen", "--devices"]) == 0
-    assert capsys.readouterr().out == "0: fake (16000 Hz)\n"
-
-
-@pytest.mark.parametrize(
-    ("error", "advice"),
-    [
-        (ImportError("no module"), "pip install 'bifast[audio]'"),
-        (OSError("PortAudio library not found"), "apt install libportaudio2"),
-    ],
-)
-def test_missing_packages_are_named(
-    error: Exception, advice: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Finder:
-        def find_spec(self, name: str, *_: Any) -> None:
-            if name == "sounddevice":
-                raise error
-
-    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [Finder(), *sys.meta_path])
-    assert cli.main(["listen"]) == 2
-    assert advice in capsys.readouterr().err
-
-
-# ---- the meter -----------------------------------------------------------------------------------
-
-
-class Terminal:
-    """A stderr that says it is a terminal and keeps what is drawn."""
-
-    def __init__(self) -> None:
-        self.text = ""
-        self.encoding = "utf-8"
-
-    def write(self, text: str) -> int:
-        self.text += text
-        return len(text)
-
-    def flush(self) -> None:
-        pass
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize("rich", [True, False])
-def test_the_meter_shows_level_word_and_overruns(
-    rich: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if rich:
-        pytest.importorskip("rich")
-    else:
-        for name in ("rich", "rich.console", "rich.live", "rich.text"):
-            monkeypatch.setitem(sys.modules, name, None)
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    source = SimpleNamespace(overruns=3)
-    with bifast.Model.load("bifsmn").listen(gate=-30) as listener:
-        with Meter(listener, source, quiet=False) as meter:  # type: ignore[arg-type]
-            listener.push(np.full(2 * RATE, 16384, np.int16))
-            meter.show(np.full(320, 16384, np.int16))
-            with meter.aside():
-                pass
-        listener.push(np.zeros(4 * RATE, np.int16))
-        line = meter.line()
-    assert "-6 dB" in terminal.text
-    assert "3 overruns" in terminal.text
-    assert "2.0 s" in terminal.text
-    assert "at rest" in line
-
-
-def test_a_quiet_meter_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    listener = bifast.Model.load("bifsmn").listen()
-    with Meter(listener, None, quiet=True) as meter:
-        meter.show(SAMPLES[:320])
-    assert terminal.text == ""
 
 
 # ---- blocks of files and pipes -------------------------------------------------------------------

@@ -95,6 +95,9 @@ class Model {
   // (label, (threshold, smoothing, refractory)) of each word.
   py::list words() const;
 
+  // Of the layers that all depths share, and of those that each depth adds to them.
+  std::pair<uint64_t, std::vector<uint64_t>> work() const;
+
   // One clip or image, or the features of one: logits, or None where an argument is unusual
   // (one_clip.cpp).
   py::object run_one(py::handle x, py::handle depth, py::handle threads);

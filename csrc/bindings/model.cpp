@@ -100,6 +100,14 @@ std::tuple<size_t, size_t, size_t> Model::input_shape() const {
   return {shape[0], shape[1], shape[2]};
 }
 
+std::pair<uint64_t, std::vector<uint64_t>> Model::work() const {
+  const uint64_t shared = bifast_shared_work(get());
+  std::vector<uint64_t> own(bifast_n_depths(get()));
+  for (size_t depth = 0; depth < own.size(); ++depth)
+    own[depth] = bifast_work(get(), depth) - shared;
+  return {shared, own};
+}
+
 py::list Model::words() const {
   py::list all;
   for (size_t i = 0; i < n_classes(); ++i) {
@@ -211,6 +219,7 @@ void bind_model(py::module_& m) {
       .def_property_readonly("isa", [](const Model& self) { return bifast_model_isa(self.get()); })
       .def_property_readonly("card", [](const Model& self) { return bifast_card(self.get()); })
       .def_property_readonly("words", &Model::words)
+      .def_property_readonly("work", &Model::work)
       .def_property_readonly("has_cascade",
                              [](const Model& self) { return bifast_has_cascade(self.get()) != 0; })
       .def_property_readonly("input_shape", &Model::input_shape)

@@ -17,6 +17,36 @@ bifast_status push_to(bifast_stream* stream, bifast_session* s, const int16_t* x
   return bifast_stream_push_i16(stream, s, x, n, on_score, user);
 }
 
+bifast_status check_of(const bifast_stream* stream, const float* x, size_t n) {
+  return bifast_stream_check(stream, x, n);
+}
+bifast_status check_of(const bifast_stream* stream, const int16_t* x, size_t n) {
+  return bifast_stream_check_i16(stream, x, n);
+}
+
+// An array [S] of float32 or int16. TypeError where it is none: the Python layer says what it is.
+struct Samples {
+  explicit Samples(const py::array& x)
+      : count(static_cast<size_t>(x.size())),
+        data(x.data()),
+        floats(py::isinstance<py::array_t<float>>(x)) {
+    const bool known = floats || py::isinstance<py::array_t<int16_t>>(x);
+    if (x.ndim() != 1 || !(x.flags() & py::array::c_style) || !known) {
+      throw py::type_error("samples");
+    }
+  }
+
+  template <typename Function>
+  bifast_status with(const Function& function) const {
+    return floats ? function(static_cast<const float*>(data), count)
+                  : function(static_cast<const int16_t*>(data), count);
+  }
+
+  size_t count;
+  const void* data;
+  bool floats;
+};
+
 // Scores as arrays that grow no more, so that collecting them cannot fail.
 class Scores {
  public:
@@ -77,19 +107,18 @@ class Stream {
     stream_.reset(stream);
   }
 
-  // TypeError where the samples are no such array: the Python layer says what they are.
   py::object push(const py::array& x) {
-    if (x.ndim() != 1 || !(x.flags() & py::array::c_style)) throw py::type_error("samples");
-    const auto n = static_cast<size_t>(x.shape(0));
-    const bool floats = py::isinstance<py::array_t<float>>(x);
-    if (!floats && !py::isinstance<py::array_t<int16_t>>(x)) throw py::type_error("samples");
-    return run(bifast_stream_n_scores(idle(), n), [&](bifast_session* session, Scores* scores) {
-      const void* data = x.data();
-      return floats
-                 ? push_to(get(), session, static_cast<const float*>(data), n, Scores::add, scores)
-                 : push_to(get(), session, static_cast<const int16_t*>(data), n, Scores::add,
-                           scores);
-    });
+    const Samples samples(x);
+    return run(bifast_stream_n_scores(idle(), samples.count),
+               [&](bifast_session* session, Scores* scores) {
+                 return samples.with([&](const auto* data, size_t n) {
+                   return push_to(get(), session, data, n, Scores::add, scores);
+                 });
+               });
+  }
+
+  void check_samples(const py::array& x) const {
+    check(Samples(x).with([&](const auto* data, size_t n) { return check_of(idle(), data, n); }));
   }
 
   py::object flush() {
@@ -101,6 +130,7 @@ class Stream {
   void reset(int64_t origin) { check(bifast_stream_reset(idle(), origin)); }
   void set_gate(float peak) { check(bifast_stream_set_gate(idle(), peak)); }
   int64_t position() const { return bifast_stream_position(idle()); }
+  double cost() const { return bifast_stream_cost(idle()); }
   bool busy() const { return busy_; }
   int64_t n_skipped() const { return bifast_stream_n_skipped(idle()); }
   // Windows scored at each depth.
@@ -155,6 +185,7 @@ void bind_stream(py::module_& m) {
            }),
            py::arg("model"), py::arg("depth"), py::arg("hop_frames"), py::keep_alive<1, 2>())
       .def("push", &Stream::push, py::arg("x"))
+      .def("check", &Stream::check_samples, py::arg("x"))
       .def("flush", &Stream::flush)
       .def("reset", &Stream::reset, py::arg("origin"))
       .def("set_gate", &Stream::set_gate, py::arg("peak"))
@@ -162,6 +193,7 @@ void bind_stream(py::module_& m) {
       .def("restore", &Stream::restore, py::arg("data"))
       .def("set_words", &Stream::set_words, py::arg("is_word"))
       .def_property_readonly("n_scored", &Stream::n_scored)
+      .def_property_readonly("cost", &Stream::cost)
       .def_property_readonly("position", &Stream::position)
       .def_property_readonly("n_skipped", &Stream::n_skipped)
       .def_property_readonly("busy", &Stream::busy);

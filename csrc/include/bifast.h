@@ -105,6 +105,12 @@ BIFAST_API bifast_word bifast_word_of(const bifast_model* model, size_t label);
 /* Whether the file has a cascade of depths, for BIFAST_AUTO. */
 BIFAST_API int bifast_has_cascade(const bifast_model* model);
 
+/* Work of a window at a depth, and the part of it that all depths share, in multiply-adds of +-1;
+ * one of floats counts as sixteen. It compares depths, the same on every machine, and measures no
+ * time. */
+BIFAST_API uint64_t bifast_work(const bifast_model* model, size_t depth); /* 0: no such depth */
+BIFAST_API uint64_t bifast_shared_work(const bifast_model* model);
+
 /* The model's card, UTF-8 JSON, NUL-terminated. */
 BIFAST_API const char* bifast_card(const bifast_model* model);
 
@@ -191,6 +197,12 @@ BIFAST_API bifast_status bifast_stream_push(bifast_stream* stream, bifast_sessio
 BIFAST_API bifast_status bifast_stream_push_i16(bifast_stream* stream, bifast_session* session,
                                                 const int16_t* samples, size_t n_samples,
                                                 bifast_on_score on_score, void* user);
+/* What a push of these samples would say, taking none of them: for audio that is pushed in pieces,
+ * the first of which a push would take before it meets a bad sample in a later one. */
+BIFAST_API bifast_status bifast_stream_check(const bifast_stream* stream, const float* samples,
+                                             size_t n_samples);
+BIFAST_API bifast_status bifast_stream_check_i16(const bifast_stream* stream,
+                                                 const int16_t* samples, size_t n_samples);
 /* The audio ends: its last frames are reflected, and a last window ends with the last frame. Audio
  * shorter than a window is padded with zeros and gives one, equal to bifast_run. */
 BIFAST_API bifast_status bifast_stream_flush(bifast_stream* stream, bifast_session* session,
@@ -216,6 +228,10 @@ BIFAST_API bifast_status bifast_stream_set_words(bifast_stream* stream, const ui
 /* Windows whose scores are those of a depth, so far; and the depth of the newest score. */
 BIFAST_API int64_t bifast_stream_n_scored(const bifast_stream* stream, size_t depth);
 BIFAST_API size_t bifast_stream_score_depth(const bifast_stream* stream);
+/* Mean work (bifast_work) of the windows scored so far, as part of what each would take at depth 0;
+ * 0 before there is one. Rows that a window shares with the one before it are work of neither; a
+ * window of a cascade takes what the depths before the one that scored it took, too. */
+BIFAST_API double bifast_stream_cost(const bifast_stream* stream);
 
 /* The state of a stream as bytes, the same on every instruction set; it can be restored into a
  * stream of the same model, depth, words, hop and gate. The size changes as the stream goes on. */

@@ -18,8 +18,6 @@ from bifast.names import unknown
 Value = TypeVar("Value", bound=np.generic)
 Samples = NDArray[np.float32] | NDArray[np.int16]
 
-# As the engine: speech in [-1, 1] may overshoot, samples on the int16 scale are far above.
-MAX_PEAK = 8.0
 MAX_THREADS = 256
 
 
@@ -50,20 +48,6 @@ def samples(x: Samples, *, ranks: tuple[int, ...]) -> Samples:
 
 
 AXES = {"features": "frames, bands, channels", "images": "height, width, channels"}
-
-
-def require_in_range(x: Samples) -> None:
-    """Raise the engine's `ValueError` if a sample of x, [S], is not finite or far out of range.
-
-    For samples that the engine gets in pieces, of which it would take those before the bad one.
-    """
-    if x.dtype == np.float32:
-        bad = np.flatnonzero(~(np.abs(x) <= MAX_PEAK))
-        if bad.size:
-            value = x[bad[0]]
-            advice = "float audio lies in [-1, 1]; divide int16 values by 32768"
-            advice = advice if np.isfinite(value) else "audio must be finite"
-            raise ValueError(f"sample {bad[0]} is {value}: {advice}")
 
 
 def features(

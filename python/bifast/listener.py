@@ -73,10 +73,9 @@ class Listener:
         if isinstance(samples, np.ndarray) and samples.size > self._block:
             # The audio of an event must still be there when it is found: not all at once, but all
             # checked before any is taken.
-            whole = inputs.samples(samples, ranks=(1,))
-            inputs.require_in_range(whole)
-            blocks = range(0, len(whole), self._block)
-            found = [self._push(whole[first : first + self._block]) for first in blocks]
+            self._stream.check(samples)
+            blocks = range(0, len(samples), self._block)
+            found = [self._push(samples[first : first + self._block]) for first in blocks]
             self.last = Scan.join([scan for scan, _ in found])
             return [event for _, events in found for event in events]
         self.last, events = self._push(samples)

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from bifast import audio, microphone
 from bifast.cli import options
 from bifast.cli.meter import Meter
 from bifast.cli.on_word import Runner
+from bifast.cli.took import Took, in_words
 from bifast.inputs import Samples
 
 _EPILOG = """\
@@ -31,6 +31,9 @@ examples:
 The microphone needs the extra `audio` (pip install 'bifast[audio]') and the PortAudio library. A device that is
 unplugged is waited for, by the clock of the system. Lost samples are counted and shown; where PortAudio reports an
 overrun it does not tell how many it lost, and later time stamps are early by them.
+
+At the end it says what it took: share of a core, share of the windows at each depth, and their mean work as part of
+that at full depth; with --json as a last line {"summary": ...}.
 
 Files and stdin are heard as if silence were before and after them, so that a word is heard in a clip of a second.
 
@@ -72,7 +75,7 @@ def register(commands: options.Subparsers) -> None:
     parser.add_argument("--device", metavar="NAME|N", help="microphone; see --devices")
     parser.add_argument("--devices", action="store_true", help="list the microphones and end")
     parser.add_argument("--json", action="store_true", help="print JSON lines")
-    parser.add_argument("--quiet", action="store_true", help="no meter")
+    parser.add_argument("--quiet", action="store_true", help="no meter, no summary")
     parser.add_argument("--exec", metavar="CMD", help="program to run when a word is heard")
     parser.set_defaults(run=run)
 
@@ -144,7 +147,7 @@ def _listen(
                 runner.start(event)
 
     position, code, begin = 0, 0, time.process_time()
-    length, scored = 0, Counter[str]()
+    length, took = 0, Took()
     with closing(listener):
         try:
             try:
@@ -152,7 +155,7 @@ def _listen(
                 for block in blocks:
                     if block.start != position:
                         report(listener.flush())
-                        scored.update(listener.stream.scored)
+                        took.add(listener.stream)
                         listener.reset(block.start)
                     report(listener.push(block.samples))
                     position = block.start + len(block.samples)
@@ -165,22 +168,16 @@ def _listen(
             report(listener.flush())
         finally:  # Ctrl-C is how a microphone ends
             if length and not args.quiet:
-                scored.update(listener.stream.scored)
+                took.add(listener.stream)
                 seconds = length / listener.detector.sample_rate
                 spent = time.process_time() - begin
+                summary = took.summary(listener.stream.hop, seconds, spent)
                 with meter.aside():
-                    _tell(_summary(scored, listener.stream.hop, seconds, spent))
+                    if args.json:
+                        print(json.dumps({"summary": summary}), flush=True)
+                    else:
+                        _tell(in_words(summary))
     return code
-
-
-def _summary(scored: Counter[str], hop: float, seconds: float, spent: float) -> str:
-    """Say what it took: share of a core, and of the windows at each depth."""
-    total = scored.total()
-    shares = [f"{name} {100 * n / total:.1f} %" for name, n in scored.items() if n]
-    return (
-        f"{seconds:.1f} s of sound, {100 * spent / max(seconds, 1e-9):.2f} % of a core; "
-        f"{total} windows every {hop:.3f} s: {', '.join(shares) or 'none'}"
-    )
 
 
 def _blocks(args: argparse.Namespace, rate: int) -> Blocks:

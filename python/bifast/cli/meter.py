@@ -13,6 +13,7 @@ import numpy as np
 import bifast
 from bifast.inputs import Samples
 from bifast.microphone import Microphone
+from bifast.stream import AUTO
 
 _PERIOD = 0.1  # seconds between drawings
 _BAR = 24
@@ -101,6 +102,8 @@ class Meter:
             f"|{'#' * filled}{' ' * (_BAR - filled)}| {level:4.0f} dB",
             f"{self._heard:<14}",
         ]
+        if stream.depth == AUTO:
+            parts.append(f"{100 * stream.cost:3.0f} % of full depth")
         if stream.skipped:
             parts.append(f"{stream.skipped} at rest")
         if self._source is not None and self._source.overruns:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bifast import _core
 from bifast.format import Level, ModelFile
-from bifast.format.op_checks import multiply_adds
 from bifast.results import softmax
 from bifast.tune.scores import Setting, clip_scores, fired, smoothed
 from bifast.tune.thresholds import Heard
@@ -20,8 +20,6 @@ from bifast.tune.thresholds import Heard
 OTHER = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0)
 NEVER = 1e9
 WORD = (4.0, 6.0, NEVER)
-# A float product costs about as much as so many of +-1.
-_FLOAT_WORK = 16
 
 
 @dataclass(frozen=True)
@@ -44,25 +42,12 @@ class Chosen:
     work: float
 
 
-def work_of(file: ModelFile) -> tuple[float, list[float]]:
+def work_of(file: ModelFile) -> tuple[int, list[int]]:
     """Work of the layers that all depths share, and of those that each depth adds to them.
 
-    In products of +-1; a float product counts as sixteen. It orders cascades and measures no time.
+    As the engine counts it (bifast_work in bifast.h): it orders cascades and measures no time.
     """
-    everywhere = (1 << len(file.depths)) - 1
-    shared = 0.0
-    own = [0.0] * len(file.depths)
-    leading = True
-    for op in file.ops:
-        leading &= op.depth_mask == everywhere
-        is_float = file.buffers[op.input].type == "f32"
-        work = multiply_adds(op, file) * (_FLOAT_WORK if is_float else 1)
-        if leading:
-            shared += work
-            continue
-        for depth in range(len(own)):
-            own[depth] += work if op.depth_mask >> depth & 1 else 0.0
-    return shared, own
+    return _core.Model(file.to_bytes()).work
 
 
 def sure(logits: NDArray[Any], level: Level, is_word: NDArray[np.bool_]) -> NDArray[np.bool_]:
