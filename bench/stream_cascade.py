@@ -1,8 +1,9 @@
 """What depth `auto` costs on continuous speech against the deepest, and what it loses.
 
-    python bench/stream_cascade.py [--model NAME|FILE] [--data FOLDER] [--isa NAME]
+    python bench/stream_cascade.py [--model NAME|FILE] [--data FOLDER] [--isa NAME] [--tuned FILE]
 
-The model is tuned as `bifast tune --positives FOLDER` does. Cost: CPU time of the net for each window of the
+The model is tuned as `bifast tune --positives FOLDER` does, and kept in the file that --tuned names; where that file is
+there it is taken as it is, and no words are counted. Cost: CPU time of the net for each window of the
 testing speech, all other work (frames) taken off, each the least of several passes of one run. Words heard and false
 accepts: of clips and background that were not tuned on. The shared layers are told apart from those of a depth by a
 straight line through the depths' costs over their products.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -65,15 +67,23 @@ def main() -> None:
     parser.add_argument("--model", default=bifast.DEFAULT_MODEL)
     parser.add_argument("--data")
     parser.add_argument("--isa")
+    parser.add_argument("--tuned", type=Path)
     args = parser.parse_args()
 
     folder = find_data(args.data)
-    plain = bifast.Model.load(args.model, isa=args.isa)
-    material = find_material(plain.labels, folder, [], plain.sample_rate)
-    tuned = tune(
-        plain, material, Options(hop=HOP), lambda items, what: track(items, what, quiet=False)
-    )
-    model = bifast.Model.load(tuned.file.to_bytes(), isa=args.isa)
+    report: dict[str, Any] = {}
+    if args.tuned and args.tuned.exists():
+        model = bifast.Model.load(args.tuned, isa=args.isa)
+    else:
+        plain = bifast.Model.load(args.model, isa=args.isa)
+        material = find_material(plain.labels, folder, [], plain.sample_rate)
+        tuned = tune(
+            plain, material, Options(hop=HOP), lambda items, what: track(items, what, quiet=False)
+        )
+        report = tuned.report
+        if args.tuned:
+            args.tuned.write_bytes(tuned.file.to_bytes())
+        model = bifast.Model.load(tuned.file.to_bytes(), isa=args.isa)
     data = DataFolder(folder)
     waves = [data.wave(clip) for clip in data.clips("speech", "testing")]
     speech = np.clip(np.concatenate([w for w in waves if w is not None]), -1.0, 1.0)
@@ -81,7 +91,7 @@ def main() -> None:
     frames = cpu(model, speech, hop=1e6)
     with model.stream(hop=HOP, depth="auto") as stream:
         stream.push(speech)
-        scored = stream.scored
+        scored, work = stream.scored, stream.cost
     count = sum(scored.values())
     costs = {
         d: (cpu(model, speech, hop=HOP, depth=d) - frames) / count for d in (*model.depths, "auto")
@@ -108,16 +118,19 @@ def main() -> None:
     print(
         f"\nshared layers about {1e6 * shared:.1f} us of it: no cascade is cheaper than the shallowest depth"
     )
-    if "cascade" not in tuned.report:
+    print(f"auto's mean work is {100 * work:.0f} % of that at full depth (Stream.cost)")
+    if not report:
+        return
+    if "cascade" not in report:
         print("no cascade was found that loses so little")
         return
     for name in ("full", "auto"):
-        told = tuned.report["cascade"][name]
+        told = report["cascade"][name]
         print(
             f"{name}: {told['hits']} of {told['clips']} words heard ({100 * told['recall']:.2f} %), "
-            f"{told['accepts']} false accepts in {tuned.report['hours']['report']:.2f} h"
+            f"{told['accepts']} false accepts in {report['hours']['report']:.2f} h"
         )
-    print("levels", tuned.report["cascade"]["levels"])
+    print("levels", report["cascade"]["levels"])
 
 
 def stream_hop(model: bifast.Model) -> float:
