@@ -47,8 +47,8 @@ void inherit(Kernels& table, const Kernels& next) {
   take(&Kernels::tile_cols, &Kernels::tile_bytes, &Kernels::frame_lanes,
        &Kernels::binary_thresholds, &Kernels::binary_floats, &Kernels::image_thresholds,
        &Kernels::image_floats, &Kernels::image_bytes, &Kernels::float_product, &Kernels::memory_row,
-       &Kernels::count_thresholds, &Kernels::count_floats, &Kernels::float_rows,
-       &Kernels::byte_matmul, &Kernels::quantise, &Kernels::log_mel);
+       &Kernels::memory_floats, &Kernels::count_thresholds, &Kernels::count_floats,
+       &Kernels::float_rows, &Kernels::byte_matmul, &Kernels::quantise, &Kernels::log_mel);
 }
 
 std::span<const Entry> entries() {

@@ -278,6 +278,33 @@ void check_memory_row(const Place& place, const Kernels& scalar) {
   }
 }
 
+void check_memory_floats(const Place& place, const Kernels& scalar) {
+  Random random;
+  unsigned steps = 0;
+  for (const size_t channels : {8, 30, 64, 72, 128, 200, 256}) {
+    for (const size_t most_taps : {1, 3, 5, 7, 8, 20, 31, 60}) {
+      const size_t rows = 5, n_bytes = round_up((channels + 7) / 8, 8), step = n_bytes + 8;
+      const auto x = random.integers<uint8_t>((rows + most_taps) * step);
+      const auto w = random.integers<uint8_t>((most_taps + 1) * n_bytes);
+      Ending ending(random, rows, channels, steps = (steps + 37) % Ending::kCombinations);
+      const std::vector<MemoryRow> from = [&] {
+        std::vector<MemoryRow> list;
+        for (size_t r = 0; r < rows; ++r) {
+          const size_t n_taps = ending.class_of(r) * most_taps / 2;
+          list.push_back({x.data() + r * step, w.data(), n_taps});
+        }
+        return list;
+      }();
+      for (size_t id = 0; id < 3; ++id) ending.set_base(id, id * most_taps / 2);
+      const FloatStage stage = ending.floats();
+      compare(place, scalar, text("channels", channels) + " " + text("taps", most_taps), ending,
+              true, [&](const Kernels& k, const Results& to) {
+                k.memory_floats(from.data(), step, n_bytes, &stage, &to);
+              });
+    }
+  }
+}
+
 // Calls check(rows, channels, ending, stride) on many shapes.
 template <typename Check>
 void for_rows(const Check& check) {
@@ -464,6 +491,7 @@ constexpr Check kChecks[] = {
     {"byte_matmul", check_byte_matmul},
     {"quantise", check_quantise},
     {"memory_row", check_memory_row},
+    {"memory_floats", check_memory_floats},
     {"count_thresholds", check_count_thresholds},
     {"count_floats", check_count_floats},
     {"float_rows", check_float_rows},

@@ -2,6 +2,7 @@
 #ifndef BIFAST_SELFCHECK_DATA_H_
 #define BIFAST_SELFCHECK_DATA_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -132,6 +133,12 @@ class Ending {
     for (size_t i = 0; i < limit_.size(); ++i) {
       if (i % padded_ < channels_) limit_[i] = static_cast<uint16_t>(limit_[i] % (depth + 1));
     }
+  }
+
+  size_t class_of(size_t row) const { return steps_ % 3 == 0 ? 0 : classes_[row]; }
+  void set_base(size_t class_id, size_t base) {
+    std::fill_n(base_.begin() + static_cast<std::ptrdiff_t>(class_id * padded_), padded_,
+                static_cast<int32_t>(base));
   }
 
   ThresholdStage thresholds() const { return {limit_.data(), flip_.data()}; }

@@ -191,6 +191,54 @@ struct Avx2 {
     }
   }
 
+  // Counts of eight channels are nibbles of 32 bits; their sums are looked up.
+  class Spread {
+   public:
+    template <typename W>
+    [[gnu::always_inline]] explicit Spread(const W (&planes)[3]) {
+      // Bits 0 and 1 of a nibble to bits 0 and 4; bits 2 and 3.
+      const __m128i even = _mm_setr_epi8(0, 1, 16, 17, 0, 1, 16, 17, 0, 1, 16, 17, 0, 1, 16, 17);
+      const __m128i odd = _mm_setr_epi8(0, 0, 0, 0, 1, 1, 1, 1, 16, 16, 16, 16, 17, 17, 17, 17);
+      const __m128i low_nibble = _mm_set1_epi8(0x0F);
+      __m128i parts[4] = {};
+      for (int i = 0; i < 3; ++i) {
+        __m128i bits = _mm_setzero_si128();
+        __builtin_memcpy(&bits, &planes[i], sizeof(W));
+        const __m128i low = _mm_and_si128(bits, low_nibble);
+        const __m128i high = _mm_and_si128(_mm_srli_epi16(bits, 4), low_nibble);
+        const __m128i first = _mm_slli_epi16(even, i), second = _mm_slli_epi16(odd, i);
+        parts[0] = _mm_or_si128(parts[0], _mm_shuffle_epi8(first, low));
+        parts[1] = _mm_or_si128(parts[1], _mm_shuffle_epi8(second, low));
+        parts[2] = _mm_or_si128(parts[2], _mm_shuffle_epi8(first, high));
+        parts[3] = _mm_or_si128(parts[3], _mm_shuffle_epi8(second, high));
+      }
+      auto* to = reinterpret_cast<__m128i*>(nibbles_);
+      const __m128i a = _mm_unpacklo_epi8(parts[0], parts[1]);
+      const __m128i b = _mm_unpacklo_epi8(parts[2], parts[3]);
+      const __m128i c = _mm_unpackhi_epi8(parts[0], parts[1]);
+      const __m128i d = _mm_unpackhi_epi8(parts[2], parts[3]);
+      _mm_store_si128(to, _mm_unpacklo_epi16(a, b));
+      _mm_store_si128(to + 1, _mm_unpackhi_epi16(a, b));
+      _mm_store_si128(to + 2, _mm_unpacklo_epi16(c, d));
+      _mm_store_si128(to + 3, _mm_unpackhi_epi16(c, d));
+    }
+    [[gnu::always_inline]] Floats<Avx2> sums(size_t i, size_t n_taps) const {
+      return {{eight(2 * i, n_taps), eight(2 * i + 1, n_taps)}};
+    }
+
+   private:
+    [[gnu::always_inline]] Vec<float, 8> eight(size_t i, size_t n_taps) const {
+      const __m256 table =
+          _mm256_sub_ps(_mm256_set1_ps(static_cast<float>(static_cast<int>(n_taps))),
+                        _mm256_setr_ps(0, 2, 4, 6, 8, 10, 12, 14));
+      const __m256i place = _mm256_srlv_epi32(_mm256_set1_epi32(static_cast<int>(nibbles_[i])),
+                                              _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28));
+      return reinterpret_cast<Vec<float, 8>>(_mm256_permutevar8x32_ps(table, place));
+    }
+
+    alignas(16) uint32_t nibbles_[16];
+  };
+
   static Vec<int32_t, 8> widen(const uint16_t* p) { return widen_counts<8>(p); }
 
   static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {

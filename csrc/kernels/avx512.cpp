@@ -5,8 +5,8 @@
 //   4 x 64 outputs: 16 of each, 4 loads of weights and 4 broadcasts.
 // Throughput on Zen 4: vpopcntd 1 a cycle, vpaddd 2, vpxord with a broadcast 2. Lanes of 16 bits
 //   (BITALG) would do as well there, but a 16-bit broadcast costs Intel cores the port that counts.
-// Limit: the port of vpopcntd (port 5 on Ice Lake).
-// Lanes are u32 and become u16 at the end: a count is at most kMaxDepthBits = 65535 by contract.
+// Limit: the two ports of 512-bit vectors (0 and 5 on Ice Lake and later, vpopcntd on 5 alone):
+//   three operations take 1.5 cycles. Counts meet their thresholds or scales in registers.
 #ifdef BIFAST_SIMDE
 // A test build: the same source on emulated instructions, for machines without AVX-512.
 #include <simde/x86/avx512.h>
@@ -16,6 +16,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/kernels.h"
 #include "kernels/table.h"
@@ -23,54 +24,46 @@
 namespace bifast {
 namespace {
 
-// 32 counts as u16. vpackusdw packs within 128-bit quarters; vpermq puts them back in order
-// (the masked form: GCC 12 warns about the undefined operand inside the plain one).
-inline __m512i narrow(__m512i low, __m512i high) {
-  const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-  return _mm512_maskz_permutexvar_epi64(0xFF, order, _mm512_packus_epi32(low, high));
-}
-
-// kRows x 16 kPanels outputs. A panel of 16 channels has 4 bytes of depth of each channel in turn.
-template <size_t kPanels, size_t kRows, typename Count>
-[[gnu::always_inline]] inline void tile(const uint8_t* a, size_t stride, const uint8_t* panel,
-                                        size_t depth_bytes, size_t c, Counts<kRows, Count>& to) {
-  const size_t panel_bytes = 16 * depth_bytes;
-  __m512i counts[kRows][kPanels];
+// Counts of kRows x 16 kVecs outputs, in registers. A panel of 16 channels has 4 bytes of depth of
+// each channel in turn.
+template <size_t kRows, size_t kVecs>
+[[gnu::always_inline]] inline void count_tile(const uint8_t* a, size_t stride, const uint8_t* panel,
+                                              size_t depth_bytes, __m512i (&counts)[kRows][kVecs]) {
   const auto step = [&](size_t k, bool first) __attribute__((always_inline)) {
-    __m512i w[kPanels];
+    __m512i w[kVecs];
 #pragma GCC unroll 4
-    for (size_t v = 0; v < kPanels; ++v)
-      w[v] = _mm512_loadu_si512(panel + v * panel_bytes + 16 * k);
+    for (size_t v = 0; v < kVecs; ++v) {
+      w[v] = _mm512_loadu_si512(panel + 16 * (v * depth_bytes + k));
+    }
 #pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) {
       const __m512i x = _mm512_set1_epi32(load<int32_t>(a + r * stride + k));
 #pragma GCC unroll 4
-      for (size_t v = 0; v < kPanels; ++v) {
+      for (size_t v = 0; v < kVecs; ++v) {
         const __m512i differing = _mm512_popcnt_epi32(_mm512_xor_si512(w[v], x));
         counts[r][v] = first ? differing : _mm512_add_epi32(counts[r][v], differing);
+        // No instruction: GCC 12 would start more popcounts than there are registers.
+        asm("" : "+v"(counts[r][v]));
       }
     }
   };
   step(0, true);
   for (size_t k = 4; k < depth_bytes; k += 4) step(k, false);
-#pragma GCC unroll 4
-  for (size_t r = 0; r < kRows; ++r) {
-    if constexpr (sizeof(Count) == 4) {
-#pragma GCC unroll 4
-      for (size_t v = 0; v < kPanels; ++v) {
-        _mm512_storeu_si512(to.p[r] + c + 16 * v, counts[r][v]);
-      }
-    } else if constexpr (kPanels == 1) {
-      const __m512i twice = narrow(counts[r][0], counts[r][0]);
-      __builtin_memcpy(to.p[r] + c, &twice, 16 * sizeof(uint16_t));
-    } else {
-#pragma GCC unroll 2
-      for (size_t v = 0; v < kPanels; v += 2) {
-        _mm512_storeu_si512(to.p[r] + c + 16 * v, narrow(counts[r][v], counts[r][v + 1]));
-      }
-    }
-  }
 }
+
+inline __m512i widen_16(const uint16_t* p) {
+#ifdef BIFAST_SIMDE  // has not got it
+  return reinterpret_cast<__m512i>(widen_counts<16>(p));
+#else
+  // The masked form: GCC 12 warns about the undefined operand inside the plain one.
+  return _mm512_maskz_cvtepu16_epi32(0xFFFF,
+                                     _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+#endif
+}
+
+template <size_t kVecs>
+using WordOf =
+    std::conditional_t<kVecs == 4, uint64_t, std::conditional_t<kVecs == 2, uint32_t, uint16_t>>;
 
 inline uint64_t at_most_32(const uint16_t* p, const uint16_t* limit) {
   return _mm512_cmple_epu16_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(limit));
@@ -93,27 +86,122 @@ struct Avx512 {
   static constexpr size_t kLanes = 16, kFloatRows = 4, kRowsOfFourSums = 4;
   using Bytes = bifast::Bytes;
   static constexpr size_t kByteRows = 4, kByteVecs = 4;
-  using FloatCount = uint32_t;
   static constexpr size_t kCountLanes = 16, kFrames = 4;
 
-  template <size_t kRows, typename Count>
-  [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panel,
-                                      size_t depth_bytes, size_t cols,
-                                      Counts<kRows, Count>& counts) {
-    size_t c = 0;
-    for (; c + 64 <= cols; c += 64) {
-      tile<4>(a, stride, panel + c * depth_bytes, depth_bytes, c, counts);
+  static constexpr bool kOwnRows = true;
+
+  // Counts do not leave the registers.
+  template <bool kTwo, size_t kRows, typename Stage>
+  [[gnu::always_inline]] static void binary_rows(const BinaryProduct& product, const Stage& stage,
+                                                 const Results& to, size_t row) {
+    constexpr size_t kMost = kTwo ? 2 : 4;  // 16 vectors of counts
+    for (size_t c = 0; c < to.channels;) {
+      const size_t left = to.channels - c;
+      if (left > 16 * (kMost - 1)) {
+        columns<kTwo, kRows, kMost>(product, stage, to, row, c);
+        c += 16 * kMost;
+      } else if (kMost > 2 && left > 16) {
+        columns<kTwo, kRows, 2>(product, stage, to, row, c);
+        c += 32;
+      } else {
+        columns<kTwo, kRows, 1>(product, stage, to, row, c);
+        c += 16;
+      }
     }
-    if (c + 32 <= cols) {
-      tile<2>(a, stride, panel + c * depth_bytes, depth_bytes, c, counts);
-      c += 32;
+  }
+
+  template <bool kTwo, size_t kRows, size_t kVecs>
+  [[gnu::always_inline]] static void columns(const BinaryProduct& product,
+                                             const ThresholdStage& stage, const Results& to,
+                                             size_t row, size_t c) {
+    __m512i counts[kRows][kVecs];
+    count_tile(product.a + row * product.stride, product.stride,
+               product.panel + c * product.depth_bytes, product.depth_bytes, counts);
+    using Word = WordOf<kVecs>;
+    Word bits[kRows];
+    __m512i limits[kVecs];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      const size_t at = class_of(to, row + r) * padded(to.channels) + c;
+      if (r == 0 || to.classes != nullptr) {
+#pragma GCC unroll 4
+        for (size_t v = 0; v < kVecs; ++v) limits[v] = widen_16(stage.limit + at + 16 * v);
+      }
+      bits[r] = load<Word>(stage.flip + at / 8);
+#pragma GCC unroll 4
+      for (size_t v = 0; v < kVecs; ++v) {
+        const __mmask16 mask = _mm512_cmple_epu32_mask(counts[r][v], limits[v]);
+        bits[r] = static_cast<Word>(bits[r] ^ static_cast<Word>(mask) << 16 * v);
+      }
     }
-    if (c < cols) tile<1>(a, stride, panel + c * depth_bytes, depth_bytes, c, counts);
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      store_bits(to, to.bits + (row + r) * to.bits_stride, c, bits[r]);
+    }
+  }
+
+  template <bool kTwo, size_t kRows, size_t kVecs>
+  [[gnu::always_inline]] static void columns(const BinaryProduct& product, const FloatStage& stage,
+                                             const Results& to, size_t row, size_t c) {
+    const uint8_t* a = product.a + row * product.stride;
+    const uint8_t* panel = product.panel + c * product.depth_bytes;
+    __m512i counts[kTwo ? 2 : 1][kRows][kVecs];
+    count_tile(a, product.stride, panel, product.depth_bytes, counts[0]);
+    if constexpr (kTwo) {
+      count_tile(a + product.plane_bytes, product.stride, panel, product.depth_bytes, counts[1]);
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      const int32_t* base = stage.base + class_of(to, row + r) * padded(to.channels) + c;
+      if (to.channels - c < 16 * kVecs) {
+        alignas(64) uint32_t last[2][16 * kVecs];
+#pragma GCC unroll 4
+        for (size_t v = 0; v < kVecs; ++v) {
+          store(last[0] + 16 * v, counts[0][r][v]);
+          if constexpr (kTwo) store(last[1] + 16 * v, counts[1][r][v]);
+        }
+        finish_last_counts<Avx512, kTwo>(stage, to, row + r, c, last[0], last[1], base);
+        continue;
+      }
+      finish_whole<Avx512, WordOf<kVecs>>(
+          stage, to, row + r, c, [&](size_t v) __attribute__((always_inline)) {
+            Floats<Avx512> sums{{sum(counts[0][r][v], base + 16 * v)}};
+            if constexpr (kTwo) {
+              sums.v[0] += sum(counts[1][r][v], base + 16 * v) * stage.plane_scale;
+            }
+            return sums;
+          });
+    }
+  }
+
+  // Bits of counts are masks.
+  class Spread {
+   public:
+    template <typename W>
+    [[gnu::always_inline]] explicit Spread(const W (&planes)[3]) {
+      for (size_t i = 0; i < 3; ++i) store(planes_[i], planes[i]);
+    }
+    [[gnu::always_inline]] Floats<Avx512> sums(size_t i, size_t n_taps) const {
+      __m512 sum = _mm512_set1_ps(static_cast<float>(static_cast<int>(n_taps)));
+      for (size_t plane = 0; plane < 3; ++plane) {
+        const __mmask16 set = load<uint16_t>(planes_[plane] + 2 * i);
+        sum = _mm512_mask_sub_ps(sum, set, sum, _mm512_set1_ps(static_cast<float>(2 << plane)));
+      }
+      return {{reinterpret_cast<Vec<float, 16>>(sum)}};
+    }
+
+   private:
+    uint8_t planes_[3][16];
+  };
+
+  static Vec<float, 16> sum(__m512i counts, const int32_t* base) {
+    const auto p = reinterpret_cast<Vec<int32_t, 16>>(counts);
+    return __builtin_convertvector(load<Vec<int32_t, 16>>(base) - (p + p), Vec<float, 16>);
   }
 
   static Vec<int32_t, 16> widen(const uint32_t* p) { return load<Vec<int32_t, 16>>(p); }
   static Vec<int32_t, 16> widen(const uint16_t* p) {
-    return __builtin_convertvector(load<Vec<uint16_t, 16>>(p), Vec<int32_t, 16>);
+    return reinterpret_cast<Vec<int32_t, 16>>(widen_16(p));
   }
 
   static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {

@@ -97,6 +97,14 @@ struct FloatProduct {
   size_t cols, depth;
 };
 
+// One row of a memory: the taps that exist there, tap t of the activations at x + t * x_step, of
+// the weights at w + t * n_bytes.
+struct MemoryRow {
+  const uint8_t* x;
+  const uint8_t* w;
+  size_t n_taps;
+};
+
 // Rows of counts, in two planes if second is not null; rows of floats.
 struct CountRows {
   const uint16_t* p;
@@ -166,6 +174,11 @@ struct Kernels {
   // Tap t of x starts at x + t * x_step, of w at w + t * n_bytes.
   void (*memory_row)(const uint8_t* x, size_t x_step, const uint8_t* w, size_t n_taps, uint16_t* p,
                      size_t n_bytes) = nullptr;
+
+  // The same for all rows of a layer, with its end: v = n_taps - 2 * p, which the stage's base says
+  // too.
+  void (*memory_floats)(const MemoryRow* rows, size_t x_step, size_t n_bytes, const FloatStage*,
+                        const Results*);
 
   // Only the end of a layer.
   void (*count_thresholds)(const CountRows*, const ThresholdStage*, const Results*) = nullptr;

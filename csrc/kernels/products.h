@@ -7,6 +7,7 @@
 //   FloatCount                 type of the counts that become floats
 //   count<kRows>(a, stride, panel, depth_bytes, cols, counts)   of cols <= kCountCols channels, a
 //                              multiple of kTileCols
+// or, where counts need not leave the registers, kOwnRows and binary_rows in place of the last two.
 #ifndef BIFAST_KERNELS_PRODUCTS_H_
 #define BIFAST_KERNELS_PRODUCTS_H_
 
@@ -60,7 +61,11 @@ template <typename Isa, bool kTwo, typename Stage>
 [[gnu::always_inline]] inline void binary_planes(const BinaryProduct& product, const Stage& stage,
                                                  const Results& to) {
   for_rows<4>(to.rows, [&]<size_t kRows>(size_t row) __attribute__((always_inline)) {
-    binary_rows<Isa, kTwo, kRows>(product, stage, to, row);
+    if constexpr (requires { Isa::kOwnRows; }) {
+      Isa::template binary_rows<kTwo, kRows>(product, stage, to, row);
+    } else {
+      binary_rows<Isa, kTwo, kRows>(product, stage, to, row);
+    }
   });
 }
 
@@ -81,59 +86,67 @@ void binary_floats(const BinaryProduct* product, const FloatStage* stage, const 
 
 // Sums first .. first + kSums - 1 of the four, of kRows x kFloatBlock outputs.
 template <typename Isa, size_t kRows, size_t kSums>
-struct PartialSums {
+[[gnu::always_inline]] inline void partial_sums(const FloatProduct& product, size_t row, size_t c,
+                                                size_t first, Floats<Isa> (&sums)[kSums][kRows]) {
   using F = Floats<Isa>;
-
-  F sums[kSums][kRows];
-
-  [[gnu::always_inline]] PartialSums(const FloatProduct& product, size_t row, size_t c,
-                                     size_t first) {
-    const float* a = product.a + row * product.stride;
-    for (size_t s = 0; s < kSums; ++s) {
-      for (size_t r = 0; r < kRows; ++r) sums[s][r] = F{};
-    }
-    size_t k = first;
-    for (; k + kSums <= product.depth; k += 4) {
-      for (size_t s = 0; s < kSums; ++s) add(product, a, c, k + s, s);
-    }
+  const float* x[kRows];
 #pragma GCC unroll 4
-    for (size_t s = 0; s < kSums; ++s) {  // constant s: the sums stay in registers
-      if (k + s < product.depth) add(product, a, c, k + s, s);
-    }
-  }
-
-  [[gnu::always_inline]] void add(const FloatProduct& product, const float* a, size_t c, size_t k,
-                                  size_t s) {
-    const float* x = a + product.offset[k];
-    const F weights = F::of(product.w + k * product.cols + c);
+  for (size_t r = 0; r < kRows; ++r) x[r] = product.a + (row + r) * product.stride;
+  const float* w = product.w + first * product.cols + c;
+  const auto add = [&](size_t k, size_t s) __attribute__((always_inline)) {
+    const size_t at = product.offset[k + s];
+    const F weights = F::of(w + s * product.cols);
+#pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) {
-      for (size_t v = 0; v < F::kVecs; ++v) {
-        sums[s][r].v[v] += x[r * product.stride] * weights.v[v];
-      }
+#pragma GCC unroll 4
+      for (size_t v = 0; v < F::kVecs; ++v) sums[s][r].v[v] += x[r][at] * weights.v[v];
     }
+  };
+#pragma GCC unroll 4
+  for (size_t s = 0; s < kSums; ++s) {
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) sums[s][r] = F{};
   }
-};
+  size_t k = first;
+  for (; k + kSums <= product.depth; k += 4, w += 4 * product.cols) {
+#pragma GCC unroll 4
+    for (size_t s = 0; s < kSums; ++s) add(k, s);
+  }
+  if constexpr (kSums > 1) {
+    if (k < product.depth) add(k, 0);
+    if (k + 1 < product.depth) add(k, 1);
+    if (k + 2 < product.depth) add(k, 2);
+  }
+}
 
 // As many partial sums at once as have room in registers: kRows * kSums * (16 / kLanes) of them.
 template <typename Isa, size_t kRows, size_t kSums>
 [[gnu::always_inline]] inline void float_tile(const FloatProduct& product, size_t row, size_t c,
-                                              Floats<Isa>* out) {
-  using Sums = PartialSums<Isa, kRows, kSums>;
-  const auto join = [](Floats<Isa>* to, const Floats<Isa>* a, const Floats<Isa>* b)
+                                              Floats<Isa> (&out)[kRows]) {
+  using F = Floats<Isa>;
+  const auto join = [](F(&to)[kRows], const F(&a)[kRows], const F(&b)[kRows])
                         __attribute__((always_inline)) {
+#pragma GCC unroll 4
                           for (size_t r = 0; r < kRows; ++r) {
-                            for (size_t v = 0; v < Floats<Isa>::kVecs; ++v)
+#pragma GCC unroll 4
+                            for (size_t v = 0; v < F::kVecs; ++v)
                               to[r].v[v] = a[r].v[v] + b[r].v[v];
                           }
                         };
-  Floats<Isa> low[kRows], high[kRows];
+  F low[kRows], high[kRows];
   if constexpr (kSums == 4) {
-    const Sums all(product, row, c, 0);
-    join(low, all.sums[0], all.sums[1]);
-    join(high, all.sums[2], all.sums[3]);
+    F all[4][kRows];
+    partial_sums<Isa>(product, row, c, 0, all);
+    join(low, all[0], all[1]);
+    join(high, all[2], all[3]);
   } else {
-    join(low, Sums(product, row, c, 0).sums[0], Sums(product, row, c, 1).sums[0]);
-    join(high, Sums(product, row, c, 2).sums[0], Sums(product, row, c, 3).sums[0]);
+    F a[1][kRows], b[1][kRows];
+    partial_sums<Isa>(product, row, c, 0, a);
+    partial_sums<Isa>(product, row, c, 1, b);
+    join(low, a[0], b[0]);
+    partial_sums<Isa>(product, row, c, 2, a);
+    partial_sums<Isa>(product, row, c, 3, b);
+    join(high, a[0], b[0]);
   }
   join(out, low, high);
 }
@@ -148,6 +161,7 @@ void float_product(const FloatProduct* product, const FloatStage* stage, const R
         to.rows, [&]<size_t kRows>(size_t row) __attribute__((always_inline)) {
           Floats<Isa> sums[kRows];
           float_tile<Isa, kRows, kRows <= Isa::kRowsOfFourSums ? 4 : 1>(from, row, c, sums);
+#pragma GCC unroll 4
           for (size_t r = 0; r < kRows; ++r) finish_block<Isa>(steps, to, row + r, c, sums[r]);
         });
   }

@@ -181,23 +181,32 @@ template <typename Isa, bool kTwo, typename Count>
   return sums;
 }
 
-// 64 channels of counts.
-template <typename Isa, bool kTwo, bool kTwoOut, typename Count>
-[[gnu::always_inline]] inline void finish_whole_counts(const FloatStage& stage, const Results& to,
-                                                       size_t row, size_t c, const Count* p,
-                                                       const Count* second, const int32_t* base) {
-  uint64_t bits[2] = {};
+// As many channels as Word has bits, of which sums(i) are the sums of the i-th 16.
+template <typename Isa, bool kTwoOut, typename Word, typename Sums>
+[[gnu::always_inline]] inline void finish_whole(const FloatStage& stage, const Results& to,
+                                                size_t row, size_t c, const Sums& sums) {
+  Word bits[2] = {};
 #pragma GCC unroll 4
-  for (size_t i = 0; i < kColumnBlock; i += kFloatBlock) {
-    const Floats<Isa> sums = sums_of<Isa, kTwo>(stage, p + i, second + i, base + i);
-    const uint32_t signs = finish_floats<Isa, kTwoOut>(stage, to, row, c + i, sums);
-    bits[0] |= static_cast<uint64_t>(signs & 0xFFFF) << i;
-    bits[1] |= static_cast<uint64_t>(signs >> 16) << i;
+  for (size_t i = 0; i < 8 * sizeof(Word) / kFloatBlock; ++i) {
+    const size_t at = i * kFloatBlock;
+    const uint32_t signs = finish_floats<Isa, kTwoOut>(stage, to, row, c + at, sums(i));
+    bits[0] = static_cast<Word>(bits[0] | static_cast<Word>(signs & 0xFFFF) << at);
+    bits[1] = static_cast<Word>(bits[1] | static_cast<Word>(signs >> 16) << at);
   }
   if (to.bits == nullptr) return;
   uint8_t* to_bits = to.bits + row * to.bits_stride;
   store_bits(to, to_bits, c, bits[0]);
   if constexpr (kTwoOut) store_bits(to, to_bits + to.plane_bytes, c, bits[1]);
+}
+
+template <typename Isa, typename Word, typename Sums>
+[[gnu::always_inline]] inline void finish_whole(const FloatStage& stage, const Results& to,
+                                                size_t row, size_t c, const Sums& sums) {
+  if (to.plane_bytes == 0) {
+    finish_whole<Isa, false, Word>(stage, to, row, c, sums);
+  } else {
+    finish_whole<Isa, true, Word>(stage, to, row, c, sums);
+  }
 }
 
 // The last channels, less than 64.
@@ -218,11 +227,12 @@ template <typename Isa, bool kTwo, typename Count>
   const int32_t* base = stage.base + class_of(to, row) * padded(to.channels) + c;
   if (to.channels - c < kColumnBlock) {
     finish_last_counts<Isa, kTwo>(stage, to, row, c, p, second, base);
-  } else if (to.plane_bytes == 0) {
-    finish_whole_counts<Isa, kTwo, false>(stage, to, row, c, p, second, base);
-  } else {
-    finish_whole_counts<Isa, kTwo, true>(stage, to, row, c, p, second, base);
+    return;
   }
+  finish_whole<Isa, uint64_t>(stage, to, row, c, [&](size_t i) __attribute__((always_inline)) {
+    const size_t at = i * kFloatBlock;
+    return sums_of<Isa, kTwo>(stage, p + at, second + at, base + at);
+  });
 }
 
 // ---- whole rows ---------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ constexpr Kernels kernels_of(const char* name) {
       .binary_floats = binary_floats<Isa>,
       .float_product = float_product<Isa>,
       .memory_row = memory_row<Isa::kCountLanes>,
+      .memory_floats = memory_floats<Isa>,
       .count_thresholds = finish_count_rows<Isa, ThresholdStage>,
       .count_floats = finish_count_rows<Isa, FloatStage>,
       .float_rows = finish_float_rows<Isa>,

@@ -28,9 +28,12 @@ class BinaryMemory final : public RowOp {
         // Words may run into the next row (or the arena's slack): what they count there is never
         // used.
         word_bytes_(round_up(row_bytes_, kWordBytes)),
-        stage_(input, read_weights(input)) {}
+        stage_(input, read_weights(input)),
+        fused_(planes_ == 1 && channels_ == in_channels_ && stage_.thresholds() == nullptr) {}
 
-  size_t scratch_bytes() const override { return planes_ * plane_counts() * sizeof(uint16_t); }
+  size_t scratch_bytes() const override {
+    return fused_ ? 0 : planes_ * plane_counts() * sizeof(uint16_t);
+  }
   uint64_t work() const override {
     return uint64_t{geometry_.y.out} * geometry_.y.kernel * channels_ * planes_;
   }
@@ -44,6 +47,10 @@ class BinaryMemory final : public RowOp {
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
     for (size_t first = first_row; first < last_row; first += kRows) {
       const size_t rows = std::min(kRows, last_row - first);
+      if (fused_) {
+        run_fused(workspace, in, first, rows);
+        continue;
+      }
       for (size_t r = 0; r < rows; ++r) {
         filter(in, first + r, counts + r * row_counts());
         if (second != nullptr) filter(in + plane_bytes_, first + r, second + r * row_counts());
@@ -63,15 +70,31 @@ class BinaryMemory final : public RowOp {
   }
   size_t plane_counts() const { return kRows * row_counts(); }
 
-  // One plane at frame t.
-  void filter(const uint8_t* in, size_t t, uint16_t* counts) const noexcept {
+  // The first filter of each channel at frame t.
+  MemoryRow row(const uint8_t* in, size_t t) const noexcept {
     const Axis& y = geometry_.y;
     const Axis::Taps taps = y.classes[y.class_of[t]];
     const size_t n_taps = taps.last - taps.first;
-    const uint8_t* x = n_taps == 0 ? in : in + y.input_of(t, taps.first) * row_bytes_;
+    return {n_taps == 0 ? in : in + y.input_of(t, taps.first) * row_bytes_,
+            weights_.data() + taps.first * word_bytes_, n_taps};
+  }
+
+  void run_fused(const Workspace& workspace, const uint8_t* in, size_t first,
+                 size_t rows) const noexcept {
+    MemoryRow from[kRows];
+    uint32_t ids[kRows];
+    for (size_t r = 0; r < rows; ++r) from[r] = row(in, first + r);
+    const Results to = stage_.results(workspace, first, rows, geometry_.classes(first, rows, ids));
+    kernels_.memory_floats(from, geometry_.y.dilation * row_bytes_, word_bytes_, &stage_.floats(),
+                           &to);
+  }
+
+  // One plane at frame t.
+  void filter(const uint8_t* in, size_t t, uint16_t* counts) const noexcept {
+    const MemoryRow from = row(in, t);
     for (size_t group = 0; group < groups(); ++group) {
-      kernels_.memory_row(x, y.dilation * row_bytes_,
-                          weights_.data() + (group * y.kernel + taps.first) * word_bytes_, n_taps,
+      kernels_.memory_row(from.x, geometry_.y.dilation * row_bytes_,
+                          from.w + group * geometry_.y.kernel * word_bytes_, from.n_taps,
                           counts + group * in_channels_, word_bytes_);
     }
   }
@@ -115,6 +138,7 @@ class BinaryMemory final : public RowOp {
   size_t channels_, in_channels_, planes_, plane_bytes_, row_bytes_, word_bytes_;
   AlignedVector<uint8_t> weights_;  // [group][tap][word_bytes]
   OutputStage stage_;
+  bool fused_;  // one kernel makes the sums and ends the layer
 };
 
 }  // namespace
