@@ -14,6 +14,17 @@ inline void copy_line(const uint8_t* from, size_t n, uint8_t* to) {
   for (size_t i = 0; i < n; i += kGatherSlack) std::memcpy(to + i, from + i, kGatherSlack);
 }
 
+// n bytes and no more; a call of memcpy would take longer than the copy of a short line.
+inline void copy_exactly(const uint8_t* from, size_t n, uint8_t* to) {
+  constexpr size_t kStep = 16;
+  if (n < kStep) {
+    std::memcpy(to, from, n);
+    return;
+  }
+  for (size_t i = 0; i + kStep < n; i += kStep) std::memcpy(to + i, from + i, kStep);
+  std::memcpy(to + n - kStep, from + n - kStep, kStep);
+}
+
 }  // namespace
 
 size_t Geometry::padded_bytes(size_t row_bytes) const {
@@ -32,8 +43,8 @@ void Geometry::pad(const uint8_t* input, size_t row_bytes, size_t first_row, siz
   std::memset(to + first * width * row_bytes, 0, (last - first) * width * row_bytes);
   if (used == 0) return;
   for (size_t line = std::max(first, y.pad); line < std::min(last, y.pad + y.in); ++line) {
-    std::memcpy(to + (line * width + x.pad) * row_bytes, input + (line - y.pad) * x.in * row_bytes,
-                used * row_bytes);
+    copy_exactly(input + (line - y.pad) * x.in * row_bytes, used * row_bytes,
+                 to + (line * width + x.pad) * row_bytes);
   }
 }
 
