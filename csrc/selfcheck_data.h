@@ -133,6 +133,7 @@ class Ending {
     for (size_t i = 0; i < limit_.size(); ++i) {
       if (i % padded_ < channels_) limit_[i] = static_cast<uint16_t>(limit_[i] % (depth + 1));
     }
+    limit_[0] = static_cast<uint16_t>(depth - 1);  // the one count above it is the largest
   }
 
   size_t class_of(size_t row) const { return steps_ % 3 == 0 ? 0 : classes_[row]; }

@@ -7,11 +7,14 @@
 //   the rows of the table start is worked out once for all columns.
 // Throughput: vpshufb 2 a cycle on Zen 2 and Ice Lake or later, 1 on Haswell to Skylake (port 5).
 // Limit: port 5 on Haswell and Skylake; elsewhere instruction issue.
-// Lanes are u8: at most 31 bytes of depth (31 * 8 <= 255) before they are widened to u16.
+// Lanes are u8: at most 31 bytes of depth (31 * 8 <= 255) before they are widened to u16. Where
+//   thresholds end a layer of up to 32 bytes, they meet the u8 in registers: 256 saturates to 255,
+//   which only a limit of 255 could tell from it.
 #include <immintrin.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/kernels.h"
 #include "kernels/table.h"
@@ -20,6 +23,7 @@ namespace bifast {
 namespace {
 
 constexpr size_t kChunk = 31;
+constexpr size_t kMostBytes = 32;
 
 struct NibbleTable {
   alignas(64) uint8_t rows[16][16];
@@ -49,7 +53,7 @@ inline void split_16(__m128i bytes, uint8_t* low, uint8_t* high) {
 // Where the table's rows for the nibbles of one chunk of activations start, in bytes.
 template <size_t kRows>
 struct Offsets {
-  uint8_t low[kRows][kChunk], high[kRows][kChunk];
+  uint8_t low[kRows][kMostBytes], high[kRows][kMostBytes];
 
   void fill(const uint8_t* a, size_t stride, size_t bytes) {
     for (size_t r = 0; r < kRows; ++r, a += stride) {
@@ -89,41 +93,76 @@ inline void widen_32(__m256i counts, uint16_t* p, bool add) {
   _mm256_storeu_si256(to + 1, high);
 }
 
-// kRows x 32 kPanels outputs from channel c on, over `bytes` <= kChunk bytes of depth.
+// Counts of kRows x 32 kPanels outputs over `bytes` <= kMostBytes bytes of depth.
 template <size_t kPanels, size_t kRows>
-inline void tile(const Offsets<kRows>& a, const uint8_t* panel, size_t panel_bytes, size_t bytes,
-                 Counts<kRows, uint16_t>& to, size_t c, bool add) {
+[[gnu::always_inline]] inline void count_bytes(const Offsets<kRows>& a, const uint8_t* panel,
+                                               size_t panel_bytes, size_t bytes,
+                                               __m256i (&counts)[kRows][kPanels]) {
   const __m256i low_nibble = _mm256_set1_epi8(0x0F);
-  __m256i counts[kRows][kPanels];
-  for (size_t r = 0; r < kRows; ++r) {
-    for (size_t v = 0; v < kPanels; ++v) counts[r][v] = _mm256_setzero_si256();
-  }
   const auto look_up = [&](size_t r, uint8_t offset,
                            const __m256i* w) __attribute__((always_inline)) {
     const __m256i row = table_row(offset);
+#pragma GCC unroll 2
     for (size_t v = 0; v < kPanels; ++v) {
-      counts[r][v] = _mm256_add_epi8(counts[r][v], _mm256_shuffle_epi8(row, w[v]));
+      counts[r][v] = _mm256_adds_epu8(counts[r][v], _mm256_shuffle_epi8(row, w[v]));
       // No instruction: GCC would first add the look-ups of both nibbles, for which there are no
       // registers.
       asm("" : "+x"(counts[r][v]));
     }
   };
+#pragma GCC unroll 4
+  for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 2
+    for (size_t v = 0; v < kPanels; ++v) counts[r][v] = _mm256_setzero_si256();
+  }
   for (size_t k = 0; k < bytes; ++k) {
     __m256i w[kPanels], half[kPanels];
+#pragma GCC unroll 2
     for (size_t v = 0; v < kPanels; ++v) {
       w[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + v * panel_bytes + 32 * k));
       half[v] = _mm256_and_si256(w[v], low_nibble);
     }
+#pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) look_up(r, a.low[r][k], half);
+#pragma GCC unroll 2
     for (size_t v = 0; v < kPanels; ++v) {
       half[v] = _mm256_and_si256(_mm256_srli_epi16(w[v], 4), low_nibble);
     }
+#pragma GCC unroll 4
     for (size_t r = 0; r < kRows; ++r) look_up(r, a.high[r][k], half);
   }
+}
+
+// The same from channel c on, widened.
+template <size_t kPanels, size_t kRows>
+inline void tile(const Offsets<kRows>& a, const uint8_t* panel, size_t panel_bytes, size_t bytes,
+                 Counts<kRows, uint16_t>& to, size_t c, bool add) {
+  __m256i counts[kRows][kPanels];
+  count_bytes(a, panel, panel_bytes, bytes, counts);
   for (size_t r = 0; r < kRows; ++r) {
     for (size_t v = 0; v < kPanels; ++v) widen_32(counts[r][v], to.p[r] + c + 32 * v, add);
   }
 }
+
+// 32 limits of u8 counts.
+struct Limits {
+  __m256i bytes, are_255;
+
+  void read(const uint16_t* limit) {
+    const __m256i most = _mm256_set1_epi16(255);
+    const __m256i low = _mm256_min_epu16(load<__m256i>(limit), most);
+    const __m256i high = _mm256_min_epu16(load<__m256i>(limit + 16), most);
+    // As in at_most_32.
+    bytes = _mm256_permute4x64_epi64(_mm256_packus_epi16(low, high), 0xD8);
+    are_255 = _mm256_or_si256(_mm256_cmpeq_epi16(load<__m256i>(limit), most),
+                              _mm256_cmpeq_epi16(load<__m256i>(limit + 16), most));
+  }
+  bool any_255() const { return _mm256_testz_si256(are_255, are_255) == 0; }
+  uint32_t at_most(__m256i counts) const {
+    return static_cast<uint32_t>(
+        _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_min_epu8(counts, bytes), counts)));
+  }
+};
 
 // All ones where p <= limit; there is no unsigned comparison, but min(p, limit) == p says the same.
 inline __m256i masks(const uint16_t* p, const uint16_t* limit) {
@@ -238,6 +277,69 @@ struct Avx2 {
 
     alignas(16) uint32_t nibbles_[16];
   };
+
+  static constexpr bool kOwnRows = true;
+
+  template <bool kTwo, size_t kRows>
+  [[gnu::always_inline]] static void binary_rows(const BinaryProduct& product,
+                                                 const FloatStage& stage, const Results& to,
+                                                 size_t row) {
+    bifast::binary_rows<Avx2, kTwo, kRows>(product, stage, to, row);
+  }
+
+  template <bool kTwo, size_t kRows>
+  [[gnu::always_inline]] static void binary_rows(const BinaryProduct& product,
+                                                 const ThresholdStage& stage, const Results& to,
+                                                 size_t row) {
+    if (product.depth_bytes > kMostBytes || !byte_rows<kRows>(product, stage, to, row)) {
+      bifast::binary_rows<Avx2, kTwo, kRows>(product, stage, to, row);
+    }
+  }
+
+  // False where a count of 256 could be taken for 255.
+  template <size_t kRows>
+  [[gnu::always_inline]] static bool byte_rows(const BinaryProduct& product,
+                                               const ThresholdStage& stage, const Results& to,
+                                               size_t row) {
+    Offsets<kRows> offsets;
+    offsets.fill(product.a + row * product.stride, product.stride, product.depth_bytes);
+    size_t c = 0;
+    for (; c + 32 < to.channels; c += 64) {
+      if (!byte_columns<2>(offsets, product, stage, to, row, c)) return false;
+    }
+    return c >= to.channels || byte_columns<1>(offsets, product, stage, to, row, c);
+  }
+
+  template <size_t kPanels, size_t kRows>
+  [[gnu::always_inline]] static bool byte_columns(const Offsets<kRows>& offsets,
+                                                  const BinaryProduct& product,
+                                                  const ThresholdStage& stage, const Results& to,
+                                                  size_t row, size_t c) {
+    using Word = std::conditional_t<kPanels == 2, uint64_t, uint32_t>;
+    __m256i counts[kRows][kPanels];
+    count_bytes(offsets, product.panel + c * product.depth_bytes, 32 * product.depth_bytes,
+                product.depth_bytes, counts);
+    Word bits[kRows];
+    Limits limits[kPanels];
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      const size_t at = class_of(to, row + r) * padded(to.channels) + c;
+      bits[r] = load<Word>(stage.flip + at / 8);
+#pragma GCC unroll 2
+      for (size_t v = 0; v < kPanels; ++v) {
+        if (r == 0 || to.classes != nullptr) {
+          limits[v].read(stage.limit + at + 32 * v);
+          if (product.depth_bytes == kMostBytes && limits[v].any_255()) return false;
+        }
+        bits[r] ^= static_cast<Word>(limits[v].at_most(counts[r][v])) << 32 * v;
+      }
+    }
+#pragma GCC unroll 4
+    for (size_t r = 0; r < kRows; ++r) {
+      store_bits(to, to.bits + (row + r) * to.bits_stride, c, bits[r]);
+    }
+    return true;
+  }
 
   static Vec<int32_t, 8> widen(const uint16_t* p) { return widen_counts<8>(p); }
 
