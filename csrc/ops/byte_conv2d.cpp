@@ -1,7 +1,9 @@
 // Convolution of bytes with weights of bytes: the first and the last layer of nets of bits.
 //
 // Sums are integers. A line of a patch is x.kernel * in_channels bytes, taken four at a time: its
-// weights are padded with zeros, under which whatever follows the line may lie.
+// weights are padded with zeros, under which whatever follows the line may lie. Patches lie in a
+// copy of a small input that has its padding around it; of a large one the lines of some positions
+// are copied at a time.
 #include <algorithm>
 
 #include "align.h"
@@ -13,6 +15,8 @@ namespace {
 
 // Positions that are computed at once, all of one row of the output.
 constexpr size_t kRows = 32;
+// A copy of the input that stays in the first cache.
+constexpr size_t kMaxSourceBytes = size_t{16} << 10;
 
 class ByteConv2d final : public RowOp {
  public:
@@ -24,10 +28,13 @@ class ByteConv2d final : public RowOp {
         padded_(round_up(channels_, kFloatBlock)),
         in_channels_(input.input().channels),
         groups_((geometry_.x.kernel * in_channels_ + 3) / 4),
-        line_bytes_(
-            ((std::min(kRows, geometry_.x.out) - 1) * geometry_.x.stride + geometry_.x.kernel) *
-                in_channels_ +
-            3),
+        source_bytes_(geometry_.padded_bytes(in_channels_)),
+        padded_source_(source_bytes_ <= kMaxSourceBytes),
+        line_bytes_(padded_source_ ? geometry_.x.span() * in_channels_
+                                   : ((std::min(kRows, geometry_.x.out) - 1) * geometry_.x.stride +
+                                      geometry_.x.kernel) *
+                                             in_channels_ +
+                                         3),
         fill_(static_cast<uint8_t>(input.spec.fill)),
         stage_(input) {
     const OpSpec& s = input.spec;
@@ -61,12 +68,19 @@ class ByteConv2d final : public RowOp {
     uint8_t* lines = workspace.scratch;
     auto* sums = reinterpret_cast<float*>(lines + lines_bytes());
     const uint8_t* in = workspace.buffer<uint8_t>(input_);
+    if (padded_source_) geometry_.pad(in, in_channels_, first_row, last_row, lines, fill_);
+    const size_t step = geometry_.x.stride * in_channels_;
     for (size_t y = first_row; y < last_row; ++y) {
       for (size_t x = 0; x < geometry_.x.out; x += kRows) {
         const size_t first = y * geometry_.x.out + x, rows = std::min(kRows, geometry_.x.out - x);
-        geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, fill_, lines);
-        kernels_.byte_matmul(lines, geometry_.x.stride * in_channels_, offsets_.data(),
-                             weights_.data(), sums, rows, padded_, offsets_.size());
+        const uint8_t* patches = lines;
+        if (padded_source_) {
+          patches += y * geometry_.y.stride * line_bytes_ + x * step;
+        } else {
+          geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, fill_, lines);
+        }
+        kernels_.byte_matmul(patches, step, offsets_.data(), weights_.data(), sums, rows, padded_,
+                             offsets_.size());
         stage_.finish_floats(workspace, first, sums, rows, padded_);
       }
     }
@@ -75,7 +89,10 @@ class ByteConv2d final : public RowOp {
  private:
   static constexpr size_t kMaxDepthBytes = 65535;  // 65535 * 255 * 128 < 2^31
 
-  size_t lines_bytes() const { return align(geometry_.y.kernel * line_bytes_); }
+  // The last group of a patch may reach 3 bytes further.
+  size_t lines_bytes() const {
+    return align(padded_source_ ? source_bytes_ + 3 : geometry_.y.kernel * line_bytes_);
+  }
 
   void read_weights(const OpInput& input, const TensorSpec& w) {
     const size_t line = geometry_.x.kernel * in_channels_;
@@ -100,7 +117,9 @@ class ByteConv2d final : public RowOp {
   uint32_t input_;
   Geometry geometry_;
   size_t channels_, padded_, in_channels_;
-  size_t groups_;      // of four bytes in one line of a patch
+  size_t groups_;  // of four bytes in one line of a patch
+  size_t source_bytes_;
+  bool padded_source_;
   size_t line_bytes_;  // from one tap's line to the next
   AlignedVector<int8_t> weights_;
   std::vector<uint32_t> offsets_;  // of a patch's groups from its start

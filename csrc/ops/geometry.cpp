@@ -35,12 +35,12 @@ size_t Geometry::padded_bytes(size_t row_bytes) const {
 }
 
 void Geometry::pad(const uint8_t* input, size_t row_bytes, size_t first_row, size_t last_row,
-                   uint8_t* to) const {
+                   uint8_t* to, uint8_t fill) const {
   if (first_row == last_row) return;
   const size_t width = x.span(), used = x.pad >= width ? 0 : std::min(x.in, width - x.pad);
   const size_t first = first_row * y.stride;
   const size_t last = (last_row - 1) * y.stride + (y.kernel - 1) * y.dilation + 1;
-  std::memset(to + first * width * row_bytes, 0, (last - first) * width * row_bytes);
+  std::memset(to + first * width * row_bytes, fill, (last - first) * width * row_bytes);
   if (used == 0) return;
   for (size_t line = std::max(first, y.pad); line < std::min(last, y.pad + y.in); ++line) {
     copy_exactly(input + (line - y.pad) * x.in * row_bytes, used * row_bytes,

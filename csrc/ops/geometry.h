@@ -135,9 +135,10 @@ struct Geometry {
   Geometry padded() const { return {y.padded(), x.padded()}; }
   // Bytes of that input; kNoPadding where it would be too large to be worth it.
   size_t padded_bytes(size_t row_bytes) const;
-  // Writes those lines of it that rows first_row .. last_row - 1 of the output read.
-  void pad(const uint8_t* input, size_t row_bytes, size_t first_row, size_t last_row,
-           uint8_t* to) const;
+  // Writes those lines of it that rows first_row .. last_row - 1 of the output read; bytes of
+  // padding are `fill`.
+  void pad(const uint8_t* input, size_t row_bytes, size_t first_row, size_t last_row, uint8_t* to,
+           uint8_t fill = 0) const;
 
   // Copies the patches of n output positions from `first` on, row_bytes for each tap, missing taps
   // zero, to rows of patch_bytes with zeros behind the taps, fewer than kGatherSlack. May read and
