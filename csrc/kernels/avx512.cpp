@@ -24,6 +24,13 @@
 namespace bifast {
 namespace {
 
+// No instruction: GCC 12 would start more popcounts than there are registers.
+[[gnu::always_inline]] inline void keep([[maybe_unused]] __m512i& counts) {
+#ifndef BIFAST_SIMDE
+  asm("" : "+v"(counts));
+#endif
+}
+
 // Counts of kRows x 16 kVecs outputs, in registers. A panel of 16 channels has 4 bytes of depth of
 // each channel in turn.
 template <size_t kRows, size_t kVecs>
@@ -42,8 +49,7 @@ template <size_t kRows, size_t kVecs>
       for (size_t v = 0; v < kVecs; ++v) {
         const __m512i differing = _mm512_popcnt_epi32(_mm512_xor_si512(w[v], x));
         counts[r][v] = first ? differing : _mm512_add_epi32(counts[r][v], differing);
-        // No instruction: GCC 12 would start more popcounts than there are registers.
-        asm("" : "+v"(counts[r][v]));
+        keep(counts[r][v]);
       }
     }
   };
@@ -136,7 +142,7 @@ struct Avx512 {
       bits[r] = load<Word>(stage.flip + at / 8);
 #pragma GCC unroll 4
       for (size_t v = 0; v < kVecs; ++v) {
-        const __mmask16 mask = _mm512_cmple_epu32_mask(counts[r][v], limits[v]);
+        const auto mask = _mm512_cmple_epu32_mask(counts[r][v], limits[v]);
         bits[r] = static_cast<Word>(bits[r] ^ static_cast<Word>(mask) << 16 * v);
       }
     }
@@ -190,7 +196,7 @@ struct Avx512 {
     [[gnu::always_inline]] Floats<Avx512> sums(size_t i, size_t n_taps) const {
       __m512 sum = _mm512_set1_ps(static_cast<float>(static_cast<int>(n_taps)));
       for (size_t plane = 0; plane < 3; ++plane) {
-        const __mmask16 set = load<uint16_t>(planes_[plane] + 2 * i);
+        const auto set = load<uint16_t>(planes_[plane] + 2 * i);
         sum = _mm512_mask_sub_ps(sum, set, sum, _mm512_set1_ps(static_cast<float>(2 << plane)));
       }
       return {{reinterpret_cast<Vec<float, 16>>(sum)}};
