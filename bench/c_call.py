@@ -15,20 +15,20 @@ import numpy as np
 Array = np.ndarray[Any, np.dtype[Any]]
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "bench/c_call.c"
-FOLDER = ROOT / "build/bench/core"
+# Where `make test` builds it too.
+CORE = ROOT / "build/native"
 
 
 @cache
 def library() -> ctypes.CDLL:
     """Build the core, or what of it changed, and the loop."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for command in (
-        ["cmake", "-S", ROOT, "-B", FOLDER],
-        ["cmake", "--build", FOLDER, "--target", "bifast_shared"],
+        ["cmake", "-S", ROOT, "-B", CORE],
+        ["cmake", "--build", CORE, "--target", "bifast_shared"],
     ):
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    path = FOLDER / "c_call.so"
-    link = [f"-L{FOLDER}", "-lbifast", f"-Wl,-rpath,{FOLDER}"]
+    path = CORE / "c_call.so"
+    link = [f"-L{CORE}", "-lbifast", f"-Wl,-rpath,{CORE}"]
     subprocess.run(
         [os.environ.get("CC", "cc"), "-O2", "-shared", "-fPIC", f"-I{ROOT / 'csrc/include'}", SOURCE,
          "-o", path, *link], check=True,

@@ -11,7 +11,6 @@
 #include <cstring>
 #include <string>
 
-#include "byte_checks.h"
 #include "error.h"
 
 namespace bifast {
@@ -20,11 +19,7 @@ namespace {
 // A multiple of the frames that any kernel transforms at once. The same on every instruction set,
 // so that a snapshot fits all.
 constexpr int64_t kGroup = 8;
-// Room for what is computed from positions.
-constexpr int64_t kMaxPosition = int64_t{1} << 60;
 constexpr int64_t kMaxStep = int64_t{1} << 40;
-constexpr char kMagic[8] = {'B', 'F', 'S', 'T', 'R', 'E', 'A', 'M'};
-constexpr uint32_t kVersion = 2;
 
 const Frontend& frontend_of(const Model& model) {
   if (!model.frontend()) fail_argument("this model has no front-end: it takes no audio");
@@ -60,16 +55,6 @@ bool any_louder(const float* x, int64_t n, float peak) {
 
 }  // namespace
 
-struct Stream::Header {
-  char magic[8];
-  uint32_t version, checksum;  // of all that follows
-  uint32_t model, depth;
-  int64_t hop_frames;
-  float gate;
-  uint32_t quiet, words, score_depth;
-  int64_t origin, position, skipped;
-};
-
 Stream::Stream(const Model& model, size_t depth, size_t hop_frames)
     : model_(model),
       depth_(depth),
@@ -83,7 +68,6 @@ Stream::Stream(const Model& model, size_t depth, size_t hop_frames)
       group_(hop_ <= n_fft_ ? kGroup : 1),
       scored_(model.depths().size()),
       trunk_(model, step_, cascade_.levels().size() > 1) {
-  static_assert(sizeof(Header) == 72);
   // The samples of a group, and room to move them seldom.
   samples_.resize(static_cast<size_t>((group_ - 1) * std::min(hop_, n_fft_) + 2 * n_fft_));
   frames_.resize(static_cast<size_t>(2 * window_ + group_) * n_mels_);
@@ -160,13 +144,6 @@ int64_t Stream::done_frames(int64_t position) const {
 int64_t Stream::first_kept(int64_t position) const {
   const int64_t tail = pad_ > 0 ? position - 1 : position;
   return std::max<int64_t>(0, std::min(done_frames(position) * hop_, tail));
-}
-
-size_t Stream::snapshot_bytes(int64_t position) const {
-  const int64_t samples = position + pad_ - first_kept(position);
-  const int64_t rows = std::min(done_frames(position), window_);
-  return sizeof(Header) + scored_.size() * sizeof(int64_t) +
-         (static_cast<size_t>(samples) + static_cast<size_t>(rows) * n_mels_) * sizeof(float);
 }
 
 int64_t Stream::padded_samples() const {
@@ -312,98 +289,5 @@ template void Stream::check(const float*, size_t) const;
 template void Stream::check(const int16_t*, size_t) const;
 template void Stream::push(uint8_t*, const float*, size_t, Sink);
 template void Stream::push(uint8_t*, const int16_t*, size_t, Sink);
-
-// ---- snapshots
-// -----------------------------------------------------------------------------------
-
-void Stream::snapshot(uint8_t* bytes) const {
-  expect_open();
-  Header h{{},
-           kVersion,
-           0,
-           model_.checksum(),
-           static_cast<uint32_t>(depth_),
-           step_,
-           gate_,
-           static_cast<uint32_t>(quiet_),
-           crc32(cascade_.words().data(), cascade_.words().size()),
-           static_cast<uint32_t>(score_depth_),
-           origin_,
-           position_,
-           skipped_};
-  std::memcpy(h.magic, kMagic, sizeof(kMagic));
-  const auto skipped = static_cast<size_t>(first_kept(position_) - base_);
-  const size_t rows = std::min(rows_, static_cast<size_t>(window_));
-  uint8_t* at = bytes + sizeof(h);
-  std::memcpy(at, scored_.data(), scored_.size() * sizeof(int64_t));
-  at += scored_.size() * sizeof(int64_t);
-  std::memcpy(at, samples_.data() + skipped, (used_ - skipped) * sizeof(float));
-  at += (used_ - skipped) * sizeof(float);
-  std::memcpy(at, frames_.data() + (rows_ - rows) * n_mels_, rows * n_mels_ * sizeof(float));
-  std::memcpy(bytes, &h, sizeof(h));
-  const size_t covered = offsetof(Header, model);
-  h.checksum = crc32(bytes + covered, snapshot_bytes() - covered);
-  std::memcpy(bytes, &h, sizeof(h));
-}
-
-void Stream::check_same_settings(const Header& theirs) const {
-  const auto expect = [](bool same, const char* what) {
-    if (!same) fail_argument(std::string("snapshot: of a stream with another ") + what);
-  };
-  expect(theirs.model == model_.checksum(), "model");
-  expect(theirs.depth == static_cast<uint32_t>(depth_), "depth");
-  expect(theirs.words == crc32(cascade_.words().data(), cascade_.words().size()), "words");
-  expect(theirs.hop_frames == step_, "hop");
-  expect(theirs.gate == gate_, "gate");
-}
-
-void Stream::restore(const uint8_t* bytes, size_t n_bytes) {
-  const auto check = [](bool ok) {
-    if (!ok) fail_format("snapshot: not the bytes of a stream, or damaged");
-  };
-  Header h;
-  check(n_bytes >= sizeof(h));
-  std::memcpy(&h, bytes, sizeof(h));
-  check(std::memcmp(h.magic, kMagic, sizeof(kMagic)) == 0);
-  if (h.version != kVersion) {
-    throw Error(BIFAST_UNSUPPORTED, "snapshot: expected version " + std::to_string(kVersion) +
-                                        ", got " + std::to_string(h.version));
-  }
-  const size_t covered = offsetof(Header, model);
-  check(h.checksum == crc32(bytes + covered, n_bytes - covered));
-  check_same_settings(h);
-  check(h.origin >= 0 && h.origin <= kMaxPosition);
-  check(h.position >= 0 && h.position <= kMaxPosition);
-  check(h.skipped >= 0 && h.skipped <= h.position && h.quiet <= window_);
-  check(h.score_depth < scored_.size());
-  check(n_bytes == snapshot_bytes(h.position));
-  const uint8_t* at = bytes + sizeof(h);
-  for (size_t i = 0; i < scored_.size(); ++i, at += sizeof(int64_t)) {
-    int64_t n;
-    std::memcpy(&n, at, sizeof(n));
-    check(n >= 0 && n <= h.position);
-  }
-  const auto n_samples = static_cast<size_t>(h.position + pad_ - first_kept(h.position));
-  const size_t n_floats = static_cast<size_t>(bytes + n_bytes - at) / sizeof(float);
-  for (size_t i = 0; i < n_floats; ++i) {
-    float value;
-    std::memcpy(&value, at + i * sizeof(float), sizeof(float));
-    check(i < n_samples ? std::fabs(value) <= kLargestSample : std::isfinite(value));
-  }
-  std::memcpy(scored_.data(), bytes + sizeof(h), scored_.size() * sizeof(int64_t));
-  score_depth_ = h.score_depth;
-  trunk_done_ = -1;
-  origin_ = h.origin;
-  position_ = h.position;
-  skipped_ = h.skipped;
-  quiet_ = h.quiet;
-  ended_ = false;
-  done_ = done_frames(position_);
-  base_ = first_kept(position_);
-  used_ = static_cast<size_t>(position_ + pad_ - base_);
-  rows_ = static_cast<size_t>(std::min(done_, window_));
-  std::memcpy(samples_.data(), at, used_ * sizeof(float));
-  std::memcpy(frames_.data(), at + used_ * sizeof(float), rows_ * n_mels_ * sizeof(float));
-}
 
 }  // namespace bifast

@@ -70,12 +70,15 @@ class Stream {
   void restore(const uint8_t* bytes, size_t n_bytes);
 
  private:
+  // Room for what is computed from positions.
+  static constexpr int64_t kMaxPosition = int64_t{1} << 60;
+
   struct Header;  // of a snapshot
 
   void expect_open() const;
   void check_same_settings(const Header& theirs) const;
 
-  // What follows from a position alone: stream.cpp.
+  // What follows from a position alone.
   int64_t ready_frames(int64_t position) const;
   int64_t done_frames(int64_t position) const;
   int64_t first_kept(int64_t position) const;
