@@ -178,7 +178,7 @@ struct Kernels {
   // The same for all rows of a layer, with its end: v = n_taps - 2 * p, which the stage's base says
   // too.
   void (*memory_floats)(const MemoryRow* rows, size_t x_step, size_t n_bytes, const FloatStage*,
-                        const Results*);
+                        const Results*) = nullptr;
 
   // Only the end of a layer.
   void (*count_thresholds)(const CountRows*, const ThresholdStage*, const Results*) = nullptr;
