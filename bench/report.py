@@ -17,6 +17,7 @@ from typing import Any
 
 import arm_tables
 from goals import goal_table
+from limits import LIMITS
 from machine import machine_lines
 from pictures import bars, roofline
 from readme import write_figures
@@ -47,6 +48,7 @@ ONNX graph against the engine, other runtimes against that graph.
 
 {goals}
 
+{limits}
 ![times of bifast and of others]({bars})
 
 ## Net alone: features to logits
@@ -157,6 +159,7 @@ def page(rows: Rows, times: dict[str, float], arm: dict[str, Any], stem: str) ->
         machine="\n".join(machine_lines()),
         ranges=ranges(),
         goals=goal_table(rows, arm),
+        limits=LIMITS,
         bars=f"{stem}-bars.png",
         roofline=f"{stem}-roofline.png",
         net=versus(rows, "net "),

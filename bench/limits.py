@@ -1,0 +1,27 @@
+"""What holds the figures of x86 that are not reached: instructions, ports, and what was tried.
+
+Bounds are counted from the layers' shapes: a core with AVX-512 starts two 512-bit operations a cycle
+(ports 0 and 5), counts bits on port 5 alone, and may not fuse a product with its sum (docs/exactness.md).
+"""
+
+LIMITS = """Where a figure is missed on x86, this holds it:
+
+- **1-bit products, AVX-512.** xor, `vpopcntd` and `vpaddd` share ports 0 and 5: 1.5 cycles for 512 bits, which is
+  the ceiling. On top come a `vpcmpud` (port 5) and a `kmov` (port 0) for 16 outputs, and what a layer costs once.
+  Tried: lanes of 16 bits with rotated activations (half of the comparisons, but the rotations cost as much); a
+  constant depth in place of a loop (kept for 128 bits). Counted, not built: full adders of `vpternlogd` take
+  2.5 operations for 3, but the planes that they leave cost that back below some 20 words of depth.
+- **The net, full depth.** A block of `bifsmn` has 524,288 products of bits, 1536 cycles at the ceiling. Its memory and
+  its last product end in 128 blocks of 16 floats, of some ten operations each (scale, shift, slope, residual, two
+  comparisons): five cycles a block where nothing waits. Weights and tables come from the second cache. Tried: asking
+  for the next layer's tables before a layer runs (`prefetcht0`): a tenth slower.
+- **Half to eighth depth.** The shallower, the more of it is the float stem: 5 x 5 on 32 x 32 values into 16 channels
+  is 6400 `vmulps` and 6400 `vaddps` of 512 bits, 6400 cycles on two ports. The classifier is four chains of 256
+  additions of four cycles, and reads 64 KiB of weights from the second cache. Layers of bytes (`byte_conv2d`) do not
+  have these bounds.
+- **AVX2.** Two look-ups and two additions for 256 bits; each nibble of activations takes two loads besides, so that
+  the front of the pipeline, six instructions a cycle, is the limit: 56 for a byte of depth of 4 x 64 outputs, of
+  which 32 are look-ups and additions.
+- **Front-end.** Four frames of 2048 samples take some 20,000 operations of 512 bits that may not be fused (window,
+  five stages of radix 4 with 34 for each butterfly, power, bands): 10,000 cycles on two ports.
+"""
