@@ -22,6 +22,7 @@ import resnet18_nets as nets
 from machine import machine_lines
 from peers import onnx_call
 from rows import table
+from textbook import ceiling
 
 import bifast
 from bifast import atomic, one_layer
@@ -112,14 +113,16 @@ def whole_net(small: ModelFile, real: ModelFile, graph: bytes, rounds: int) -> t
     """Time the nets; return the table and the ratio of the small one."""
     calls = {"onnxruntime FP32": peer_call(graph, (1, 3, nets.SIZE, nets.SIZE))}
     for isa in bifast.isas()[:-1]:  # not scalar
-        calls[f"bifast {isa}, first and last layer int8"] = engine_call(small.to_bytes(), isa)
-        calls[f"bifast {isa}, first and last layer float"] = engine_call(real.to_bytes(), isa)
+        calls[f"bifast {isa}, first, shortcut and last layers int8"] = engine_call(
+            small.to_bytes(), isa
+        )
+        calls[f"bifast {isa}, those layers float"] = engine_call(real.to_bytes(), isa)
     times = measure(calls, rounds)
     peer = times["onnxruntime FP32"]
     body = [
         [who, str(t), "" if t is peer else ratio(t, peer)] for who, t in times.items()
     ]  # fmt: skip
-    best = times[f"bifast {bifast.isas()[0]}, first and last layer int8"]
+    best = times[f"bifast {bifast.isas()[0]}, first, shortcut and last layers int8"]
     return table(["by", "ms", "times as fast"], body), peer.median / best.median
 
 
@@ -172,7 +175,7 @@ def other_layers(small: ModelFile, real: ModelFile, rounds: int) -> str:
         name = f"{conv.name}.pool", f"{conv.name}.shortcut"
         rows.append((f"shortcut {stage}: average 2x2", small, name[0], (), ()))
         rows.append(
-            (f"shortcut {stage}: float 1x1", small, name[1], (nets.float_chain([point]),), shape)
+            (f"shortcut {stage}: 1x1 of bytes", small, name[1], (nets.float_chain([point]),), shape)
         )
     rows.append(("last layer 512 -> 1000", small, "classifier", (), ()))
     body = []
@@ -196,6 +199,30 @@ def sizes(small: ModelFile, real: ModelFile, graph: bytes) -> tuple[str, float]:
     return table(["what", "bytes", "times smaller"], body), floats / len(small.to_bytes())
 
 
+def ceilings() -> str:
+    """Return the table of what a core reaches with products of one kind on registers alone."""
+    kinds = {
+        "fma": "FP32: fused multiply-adds of 512 bits",
+        "avx512": "bits: exclusive or, population count, addition",
+        "amx": "bits as bytes: `tdpbssd`",
+    }
+    here = [kind for kind in kinds if kind in bifast.isas() or kind == "fma"]
+    if "avx512" not in here:
+        return "Not measured: no AVX-512 here."
+    rates = {}
+    for kind in here:
+        made = []
+        for _ in range(5):
+            start = time.thread_time()
+            macs = ceiling(kind, 100_000)
+            made.append(2e-9 * macs / (time.thread_time() - start))
+        rates[kind] = max(made)
+    body = [
+        [kinds[kind], f"{rates[kind]:.0f}", f"{rates[kind] / rates['fma']:.1f}"] for kind in here
+    ]
+    return table(["product on registers alone", "Gop/s", "times FP32"], body)
+
+
 def instructions() -> str:
     """Return the table of instructions on AArch64, or how to make it."""
     if not ARM64.exists():
@@ -217,7 +244,7 @@ def instructions() -> str:
 PAGE = """# ResNet-18
 
 Written by `make bench-resnet18`; do not edit. A residual net for images of 224 x 224 with 1-bit 3 x 3 layers (a
-shortcut around each, average pooling and a real 1 x 1 convolution where its shape changes) against the usual
+shortcut around each, average pooling and a 1 x 1 convolution of bytes where its shape changes) against the usual
 ResNet-18 in FP32 with folded batch norms in onnxruntime: the same convolutions, {macs:.2f} G multiply-adds, of which
 {binary:.2f} G are binary. Weights are random: this page is about time and bytes, not about what such nets
 recognise.
@@ -239,17 +266,24 @@ ReLU. Gop/s: operations on single bits, two for each multiply-add.
 
 {convolutions}
 
-What limits them: three instructions (exclusive or, population count, addition) take 512 multiply-adds on AVX-512,
-and Intel's cores run at most two of them a cycle, the population count on one port: 341 multiply-adds a
-cycle, where the same core does 32 in FP32. So a factor of 10.7 is the most that the product alone can reach here
-against FP32 code at its own limit; carry-save adders instead of population counts need as many instructions.
+What limits them, measured in the same run:
+
+{ceilings}
+
+AVX-512 needs three instructions for 512 multiply-adds and runs at most two a cycle. AMX multiplies bytes, so the bits
+become bytes first: 0 and 1 by +2 and -2, since the clock of this core follows how many bits of the operands are set.
+Beside the product, each layer makes an image of bytes from its bits and tiles of bytes from its weights, and
+adds scale, shift and shortcut to each sum: at 56 x 56 the last, which reads and writes 1.6 MB of floats, takes about as
+long as the product; at 7 x 7 a third of the time goes into the weights, each used for 49 positions only.
 
 ## Other layers
 
 {others}
 
-Products of floats are rounded before they are added, so that all CPUs give the same bits: half of what fused
-multiply-adds reach. Sums of bytes are exact whatever their order.
+A shortcut alone is timed without the quantisation of its input (`quantise`, 16 x + 128), which the whole net has. The
+first layer and the pooling alone are timed each with its whole input and output, 3.2 MB between them; in the whole net
+their rows come in turn and stay in the second cache. Sums of bytes are exact whatever their order. Products of floats
+are rounded before they are added, so that all CPUs give the same bits: half of what fused multiply-adds reach.
 
 ## Size
 
@@ -271,9 +305,9 @@ DIR-Net reports 11.1 times smaller and 5.4 times faster for ResNet-18 on an ARM 
 | whole net, time | 5.4 | {net_ratio:.1f} | 5.4, better 12 |
 | binary 3 x 3 layers, time | | {conv_ratio:.1f} | 15 |
 
-What is wanted and not reached: the peer's FP32 product runs near the limit of the core, with instructions that the
-1-bit product has no like of, see above. Beside the 3 x 3 layers, most of the time goes into the first layer (its
-output does not fit the second cache) and into the real 1 x 1 shortcuts, which the peer computes as fast.
+Times are of this CPU, which has AMX; the rows of the other instruction sets above say what is left without it. Beside
+the 3 x 3 layers, the time goes into the first layer with its pooling, the shortcuts, and about a tenth into the call
+from Python and what comes from the third cache, weights above all.
 """
 
 
@@ -293,7 +327,7 @@ def main() -> None:
     binary = sum(conv.multiply_adds for conv in nets.binary_convs())
     page = PAGE.format(
         macs=nets.multiply_adds() / 1e9, binary=binary / 1e9, rounds=args.rounds,
-        machine="\n".join(machine_lines()), net=net, convolutions=convs,
+        machine="\n".join(machine_lines()), net=net, convolutions=convs, ceilings=ceilings(),
         others=other_layers(small, real, args.rounds), sizes=size_table,
         instructions=instructions(), size_ratio=size_ratio, net_ratio=net_ratio,
         conv_ratio=conv_ratio,

@@ -99,23 +99,41 @@ class BinaryNet:
         shift = self.rng.normal(0, 0.3, (1, channels))
         return {"scale": self.tensor("f32", scale), "shift": self.tensor("f32", shift)}
 
-    def real(self, conv: Conv, source: int, target: int) -> None:
-        """Add a convolution of floats or bytes, with weights in f16 or i8."""
+    def real(self, conv: Conv, source: int) -> int:
+        """Add a convolution of floats with weights in f16, or of bytes; return its buffer."""
         k = conv.kernel**2 * conv.c_in
-        code = "byte_conv2d" if self.buffers[source].type == "u8" else "conv2d"
         if self.is_real:
-            dtype, weights, spread = "f16", self.rng.normal(0, 1, (k, conv.c_out)), 1.0
+            code, weights = "conv2d", self.rng.normal(0, 1, (k, conv.c_out))
+            affine = self.affine(conv.c_out, k**0.5)
         else:
-            dtype, weights = "i8", self.rng.integers(-127, 128, (k, conv.c_out))
-            spread = 73.0 * (150.0 if code == "byte_conv2d" else 1.0)
+            code, weights = "byte_conv2d", self.rng.integers(-127, 128, (k, conv.c_out))
+            image = self.buffers[source].type == "u8"
+            affine = self.affine(conv.c_out, 73.0 * (150.0 if image else 16.0) * k**0.5)
+            if not image:
+                source = self.quantise(conv, source, affine, weights)
+        target = self.buffer("f32", conv.out, conv.c_out)
         self.ops.append(
             Op(
                 conv.name, code, 1, source, out_f32=target,
                 kernel=(conv.kernel,) * 2, stride=(conv.stride,) * 2, pad=(conv.kernel // 2,) * 2,
-                dilation=(1, 1), weights=self.tensor(dtype, weights),
-                **self.affine(conv.c_out, spread * k**0.5),
+                dilation=(1, 1), weights=self.tensor("f16" if self.is_real else "i8", weights),
+                **affine,
             )
         )  # fmt: skip
+        return target
+
+    def quantise(self, conv: Conv, source: int, affine: dict[str, int], weights: Array) -> int:
+        """Add bytes 16 x + 128 of a buffer, whose 128 goes into the convolution's shift."""
+        bytes_of = self.buffer("u8", self.buffers[source].height, conv.c_in)
+        scale, shift = (self.tensor("f32", np.full((1, 1), value)) for value in (16.0, 128.0))
+        self.ops.append(
+            Op(f"{conv.name}.bytes", "quantise", 1, source, out_f32=bytes_of,
+               scale=scale, shift=shift)
+        )  # fmt: skip
+        shifts = self.tensors[affine["shift"]].array
+        zero = 128.0 * weights.sum(0, keepdims=True) * self.tensors[affine["scale"]].array
+        self.tensors[affine["shift"]] = Tensor("f32", (shifts - zero).astype(np.float32))
+        return bytes_of
 
     def shortcut(self, conv: Conv, source: int) -> int:
         """Add average pooling and a real 1 x 1 convolution; return the buffer."""
@@ -124,10 +142,8 @@ class BinaryNet:
         self.ops.append(
             Op(f"{conv.name}.pool", "average_pool", 1, source, out_f32=pooled, **window)
         )
-        target = self.buffer("f32", conv.out, conv.c_out)
         point = Conv(f"{conv.name}.shortcut", conv.out, conv.c_in, conv.c_out, 1, 1)
-        self.real(point, pooled, target)
-        return target
+        return self.real(point, pooled)
 
     def binary(self, conv: Conv, bits: int, values: int, *, last: bool) -> tuple[int, int]:
         """Add a binary convolution and its shortcut; return the buffers of signs and values."""
@@ -147,8 +163,7 @@ class BinaryNet:
 
     def model(self) -> ModelFile:
         """Add all layers."""
-        image = self.buffer("f32", STEM.out, STEM.c_out)
-        self.real(STEM, 0, image)
+        image = self.real(STEM, 0)
         values = self.buffer("f32", STEM.out // 2, STEM.c_out)
         bits = self.buffer("bits", STEM.out // 2, STEM.c_out)
         self.ops.append(
@@ -160,8 +175,7 @@ class BinaryNet:
             bits, values = self.binary(conv, bits, values, last=conv is convs[-1])
         pooled = self.buffer("f32", 1, STAGES[-1])
         self.ops.append(Op("mean", "average_pool", 1, values, out_f32=pooled))
-        logits = self.buffer("f32", 1, CLASSES)
-        self.real(Conv("classifier", 1, STAGES[-1], CLASSES, 1, 1), pooled, logits)
+        self.real(Conv("classifier", 1, STAGES[-1], CLASSES, 1, 1), pooled)
         labels = [f"class{i}" for i in range(CLASSES)]
         card = {"name": "resnet18-random", "licence": "none: random weights", "seed": 0}
         return ModelFile(None, labels, ["full"], self.buffers, self.tensors, self.ops, card)
@@ -170,7 +184,7 @@ class BinaryNet:
 def binary_resnet18(seed: int = 0, *, real: bool = False) -> ModelFile:
     """Return the 1-bit net; `real`: float images and float16 weights of the layers that are not binary.
 
-    Else images are bytes, and those weights are of 8 bits.
+    Else those layers are of bytes, inputs and weights: the image, and the stream as 16 x + 128.
     """
     return BinaryNet(seed, real=real).model()
 

@@ -204,6 +204,52 @@ TARGET("avx512f,avx512vpopcntdq") uint64_t ceiling_avx512(uint64_t steps) {
   return steps * kUnrolled * 512;
 }
 
+// vfmadd231ps on registers: 16 multiply-adds of FP32. Two a cycle, each four cycles long.
+TARGET("avx512f") uint64_t ceiling_fma(uint64_t steps) {
+  constexpr size_t kChains = 16;
+  __m512 sum[kChains] = {}, x = _mm512_set1_ps(1.25f), w = _mm512_set1_ps(0.75f);
+  for (uint64_t i = 0; i < steps; ++i) {
+#pragma GCC unroll 16
+    for (__m512& s : sum) {
+      asm volatile("" : "+v"(x));
+      s = _mm512_fmadd_ps(x, w, s);
+    }
+  }
+  for (const __m512& s : sum) asm volatile("" : : "v"(s));
+  return steps * kChains * 16;
+}
+
+// tdpbssd on registers: tiles of 0 and 1 by tiles of +2 and -2, as the engine's. Zeros would be
+// faster: the clock follows what the multipliers have to do.
+uint64_t ceiling_amx(uint64_t steps) {
+  struct alignas(64) {
+    uint8_t palette = 1, start = 0, reserved[14] = {};
+    uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+    uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+  } const config;
+  alignas(64) static int8_t a[2][1024], b[2][1024];
+  uint32_t state = 1;
+  for (size_t i = 0; i < 2048; ++i) {
+    state = state * 1664525u + 1013904223u;
+    a[i / 1024][i % 1024] = static_cast<int8_t>(state >> 30 & 1);
+    b[i / 1024][i % 1024] = static_cast<int8_t>((state >> 31 << 2) - 2);
+  }
+  asm volatile(
+      "ldtilecfg %0\n\ttileloadd (%1,%5,1), %%tmm4\n\ttileloadd (%2,%5,1), %%tmm5\n\t"
+      "tileloadd (%3,%5,1), %%tmm6\n\ttileloadd (%4,%5,1), %%tmm7\n\t"
+      "tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3"
+      :
+      : "m"(config), "r"(a[0]), "r"(a[1]), "r"(b[0]), "r"(b[1]), "r"(size_t{64})
+      : "memory");
+  for (uint64_t i = 0; i < steps; ++i) {
+    asm volatile(
+        "tdpbssd %%tmm6, %%tmm4, %%tmm0\n\ttdpbssd %%tmm7, %%tmm4, %%tmm1\n\t"
+        "tdpbssd %%tmm6, %%tmm5, %%tmm2\n\ttdpbssd %%tmm7, %%tmm5, %%tmm3" ::);
+  }
+  asm volatile("tilerelease" ::);
+  return steps * 4 * 16 * 16 * 64;
+}
+
 // What AVX2 has in place of a popcount: two look-ups and two additions for 256 bits. There is no
 // xor: the activation chooses the table.
 TARGET("avx2") uint64_t ceiling_avx2(uint64_t steps) {

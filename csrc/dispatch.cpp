@@ -48,7 +48,8 @@ void inherit(Kernels& table, const Kernels& next) {
        &Kernels::binary_thresholds, &Kernels::binary_floats, &Kernels::image_thresholds,
        &Kernels::image_floats, &Kernels::image_bytes, &Kernels::float_product, &Kernels::memory_row,
        &Kernels::memory_floats, &Kernels::count_thresholds, &Kernels::count_floats,
-       &Kernels::float_rows, &Kernels::byte_matmul, &Kernels::quantise, &Kernels::log_mel);
+       &Kernels::float_rows, &Kernels::byte_matmul, &Kernels::byte_runs, &Kernels::largest,
+       &Kernels::quantise, &Kernels::log_mel);
 }
 
 std::span<const Entry> entries() {

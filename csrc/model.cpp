@@ -6,6 +6,7 @@
 
 #include "align.h"
 #include "error.h"
+#include "ops/geometry.h"
 
 namespace bifast {
 namespace {
@@ -13,6 +14,8 @@ namespace {
 // Vector kernels may read a word past the last row.
 constexpr size_t kSlackBytes = 64;
 constexpr uint64_t kMaxBufferBytes = uint64_t{256} << 20;
+// What lies between two layers whose rows are computed in turn.
+constexpr size_t kBandBytes = size_t{384} << 10;
 constexpr uint64_t kMaxArenaBytes = uint64_t{512} << 20;
 // A multiply-add of floats costs about as much as so many of +-1.
 constexpr uint64_t kFloatWork = 16;
@@ -75,6 +78,7 @@ Model::Model(const uint8_t* bytes, size_t n_bytes, const Kernels& kernels) : ker
   }
   check_flow(file);
   build_layers(file);
+  plan_bands();
   plan_arena(file);
   read_cascade(file);
   labels_ = std::move(file.labels);
@@ -112,7 +116,7 @@ void Model::build_layers(const ModelFile& file) {
   for (const OpSpec& spec : file.ops) {
     if (spec.input == kNone) fail_format(spec.name + ": has no input");
     layers_.push_back({spec.name, spec.depth_mask, spec.input, spec.residual, spec.out_f32,
-                       spec.out_bits, make_op({file, spec, kernels_, table_bytes, panels})});
+                       spec.out_bits, make_op({file, spec, kernels_, table_bytes, panels}), 0});
     work += layers_.back().op->work();
     if (work > kMaxWork) fail_format("more than 2^34 multiply-adds in one run");
   }
@@ -155,6 +159,31 @@ uint64_t Model::own_work(size_t depth) const {
   return sum;
 }
 
+void Model::plan_bands() {
+  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
+    Layer& layer = layers_[i];
+    const Layer& next = layers_[i + 1];
+    const uint32_t between = layer.out_f32;
+    if (between == kNone || layer.out_bits != kNone || next.input != between ||
+        next.depth_mask != layer.depth_mask || layer.op->as_row_op() == nullptr ||
+        next.op->as_row_op() == nullptr || buffers_[between].bytes() <= kBandBytes ||
+        between + 1 == buffers_.size()) {
+      continue;
+    }
+    const auto users = std::count_if(layers_.begin(), layers_.end(), [&](const Layer& other) {
+      return other.input == between || other.residual == between || other.out_f32 == between;
+    });
+    const Axis& axis = next.op->as_row_op()->rows();
+    const bool reads = std::all_of(axis.classes.begin(), axis.classes.end(),
+                                   [](const Axis::Taps& taps) { return taps.first < taps.last; });
+    if (users != 2 || !reads || (i > 0 && layers_[i - 1].band != 0)) continue;
+    const BufferSpec& b = buffers_[between];
+    const size_t fit = kBandBytes / (b.bytes() / b.height);
+    const size_t taken = (axis.kernel - 1) * axis.dilation + 1;
+    layer.band = fit > taken ? (fit - taken) / axis.stride + 1 : 1;
+  }
+}
+
 void Model::plan_arena(const ModelFile& file) {
   std::vector<Lifetime> lifetimes(buffers_.size());
   lifetimes.front().touch(0);
@@ -162,7 +191,9 @@ void Model::plan_arena(const ModelFile& file) {
   for (size_t step = 0; step < file.ops.size(); ++step) {
     const OpSpec& op = file.ops[step];
     for (const uint32_t id : {op.input, op.residual, op.out_f32, op.out_bits}) {
-      if (id != kNone) lifetimes[id].touch(step + 1);
+      if (id == kNone) continue;
+      lifetimes[id].touch(step + 1);
+      if (layers_[step].band != 0) lifetimes[id].touch(step + 2);  // its rows come with the next's
     }
   }
   std::vector<Placed> placed;
@@ -234,10 +265,32 @@ void Model::run_layers(const Workspace& ws, size_t first, size_t depth, float* l
   for (size_t i = first; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     if (!layer.runs_at(depth)) continue;
+    if (layer.band != 0 && observer == nullptr) {
+      run_band(ws, layer, layers_[++i]);
+      continue;
+    }
     layer.op->run(ws);
     if (observer != nullptr) observe(ws, layer, *observer);
   }
   std::memcpy(logits, ws.arena + offsets_.back(), buffers_.back().bytes());
+}
+
+// The rows between the two lie at the end of their buffer, in the same place for every band; those
+// that two bands read are computed twice.
+void Model::run_band(const Workspace& ws, const Layer& layer, const Layer& next) const noexcept {
+  const RowOp &above = *layer.op->as_row_op(), &below = *next.op->as_row_op();
+  const Axis& axis = below.rows();
+  const BufferSpec& between = buffers_[layer.out_f32];
+  Workspace moved = ws;
+  moved.moved = layer.out_f32;
+  for (size_t first = 0; first < axis.out; first += layer.band) {
+    const size_t last = std::min(axis.out, first + layer.band);
+    const size_t from = axis.input_of(first, axis.classes[axis.class_of[first]].first);
+    const size_t to = axis.input_of(last - 1, axis.classes[axis.class_of[last - 1]].last - 1) + 1;
+    moved.moved_bytes = (between.height - to) * (between.bytes() / between.height);
+    above.run_rows(moved, from, to);
+    below.run_rows(moved, first, last);
+  }
 }
 
 void Model::observe(const Workspace& ws, const Layer& layer, const Observer& observer) const {

@@ -62,6 +62,10 @@ class Model {
     uint32_t depth_mask;
     uint32_t input, residual, out_f32, out_bits;
     std::unique_ptr<Op> op;
+    // Rows of the next layer that are computed at once, and what they read of this one before: so
+    // that what lies between the two stays in the second cache. 0: all of this layer, then the
+    // next.
+    size_t band = 0;
 
     bool runs_at(size_t depth) const { return (depth_mask >> depth & 1) != 0; }
   };
@@ -87,8 +91,10 @@ class Model {
  private:
   void build_layers(const ModelFile& file);
   void check_flow(const ModelFile& file) const;
+  void plan_bands();
   void plan_arena(const ModelFile& file);
   void read_cascade(const ModelFile& file);
+  void run_band(const Workspace& workspace, const Layer& layer, const Layer& next) const noexcept;
   void observe(const Workspace& workspace, const Layer& layer, const Observer& observer) const;
 
   const Kernels& kernels_;

@@ -427,6 +427,55 @@ void check_quantise(const Place& place, const Kernels& scalar) {
   }
 }
 
+void check_byte_runs(const Place& place, const Kernels& scalar) {
+  if (place.kernels.byte_runs == nullptr) return;
+  Random random;
+  for (const size_t length : {1, 6, 16}) {
+    for (const size_t n_runs : {1, 7, 40}) {
+      const size_t depth = length * n_runs;
+      std::vector<uint32_t> starts(n_runs), offset(depth);
+      for (uint32_t& start : starts) start = static_cast<uint32_t>(random.word() % (4 * depth));
+      for (size_t k = 0; k < depth; ++k) {
+        offset[k] = starts[k / length] + static_cast<uint32_t>(4 * (k % length));
+      }
+      for (const size_t cols : {32, 96}) {
+        for (const size_t rows : {32, 33, 64, 95}) {
+          const size_t stride = 1 + random.word() % 70;
+          const auto a = random.integers<uint8_t>(rows * stride + 8 * depth);
+          const auto w = random.integers<int8_t>(4 * depth * cols);
+          std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
+          scalar.byte_matmul(a.data(), stride, offset.data(), w.data(), expected.data(), rows, cols,
+                             depth);
+          place.kernels.byte_runs(a.data(), stride, starts.data(), n_runs, length, w.data(),
+                                  got.data(), rows, cols);
+          expect_same(place,
+                      text("rows", rows) + " " + text("cols", cols) + " " + text("runs", n_runs) +
+                          " " + text("length", length),
+                      expected, got);
+        }
+      }
+    }
+  }
+}
+
+void check_largest(const Place& place, const Kernels& scalar) {
+  Random random;
+  for (size_t n = 1; n < 11; ++n) {
+    for (size_t cols = 1; cols < 70; ++cols) {
+      std::vector<float> values = random.reals(n * cols);
+      for (float& value : values) {
+        if (random.word() % 8 == 0) value = std::nanf("");
+      }
+      std::vector<const float*> x;
+      for (size_t t = 0; t < n; ++t) x.push_back(values.data() + t * cols);
+      std::vector<float> expected(cols + kGuard, 123.0f), got(expected);
+      scalar.largest(x.data(), n, cols, expected.data());
+      place.kernels.largest(x.data(), n, cols, got.data());
+      expect_same(place, text("n", n) + " " + text("cols", cols), expected, got);
+    }
+  }
+}
+
 // What the front-end leaves readable behind the last frame.
 constexpr size_t kSlack = 32;
 
@@ -489,6 +538,8 @@ constexpr Check kChecks[] = {
     {"image_floats", check_image_floats},
     {"float_product", check_float_product},
     {"byte_matmul", check_byte_matmul},
+    {"byte_runs", check_byte_runs},
+    {"largest", check_largest},
     {"quantise", check_quantise},
     {"memory_row", check_memory_row},
     {"memory_floats", check_memory_floats},

@@ -118,6 +118,17 @@ def test_image_net_equals_oracle(seed: int, isa: str) -> None:
     assert_equals_oracle(model, isa, features_for(model, seed))
 
 
+def test_pooling_of_what_exceeds_a_cache_equals_oracle(isa: str) -> None:
+    """Its rows are computed in turn with those of the layer before."""
+    b = Builder(0, (104, 80, 3), input_type="u8")
+    image = b.buffer("f32", (104, 80, 16))
+    geometry: dict[str, Any] = {"kernel": (3, 3), "stride": (1, 1), "pad": (1, 1)}
+    b.add("stem", "byte_conv2d", 0, out_f32=image, **geometry, dilation=(1, 1),
+          weights=b.bytes(27, 16), **b.affine(16, 5e4))  # fmt: skip
+    model = b.model(pool(b, "max_pool", image, (3, 3), (2, 2), (1, 1)), 3)
+    assert_equals_oracle(model, isa, features_for(model, 0))
+
+
 BYTE_LAYERS: dict[str, dict[str, Any]] = {
     "point": {"shape": (1, 1, 1), "channels": 1},
     "7x7-stem": {"shape": (20, 71, 3), "channels": 64, "kernel": (7, 7), "stride": (2, 2), "pad": (3, 3)},

@@ -50,14 +50,15 @@ template <int kSums, int kA, int kB>
   asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kA), "i"(kB));
 }
 
+template <int kSums, int kA, int kB>
+[[gnu::always_inline]] inline void multiply_unsigned_tiles() {
+  asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kA), "i"(kB));
+}
 [[gnu::always_inline]] inline void clear_tiles() {
   asm volatile("tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3" ::);
 }
 
-inline void begin_tiles() {
-  const TileConfig config;
-  asm volatile("ldtilecfg %0" ::"m"(config));
-}
+inline void begin_tiles(const TileConfig& config) { asm volatile("ldtilecfg %0" ::"m"(config)); }
 inline void end_tiles() { asm volatile("tilerelease" ::); }
 
 // The image as bytes. Strides are taken apart: plane (y % stride, x % stride) has the positions
@@ -292,7 +293,7 @@ void multiply_image(const BinaryImage* image, const Stage* stage, const Results*
       }
     }
   }
-  begin_tiles();
+  begin_tiles({});
   const size_t per_tap = layout.position / kStepBytes, n_taps = layout.steps / per_tap;
   const size_t parts = (layout.steps + kMaxSteps - 1) / kMaxSteps;
   const size_t chunk = (layout.steps + parts - 1) / parts;
@@ -319,6 +320,44 @@ void multiply_image(const BinaryImage* image, const Stage* stage, const Results*
   end_tiles();
 }
 
+// ---- bytes --------------------------------------------------------------------------------------
+
+void byte_runs(const uint8_t* a, size_t a_stride, const uint32_t* offset, size_t n_runs,
+               size_t run_length, const int8_t* w, float* out, size_t rows, size_t cols) {
+  TileConfig config;
+  config.row_bytes[4] = config.row_bytes[5] = static_cast<uint16_t>(4 * run_length);
+  config.rows[6] = config.rows[7] = static_cast<uint8_t>(run_length);
+  begin_tiles(config);
+  const size_t stride = cols * sizeof(int32_t);
+  for (size_t c = 0; c < cols; c += kBlock) {
+    for (size_t next = 0; next < rows; next += kBlock) {
+      const size_t row = next + kBlock <= rows ? next : rows - kBlock;
+      clear_tiles();
+      for (size_t run = 0; run < n_runs; ++run) {
+        const uint8_t* from = a + row * a_stride + offset[run];
+        const int8_t* weights = w + 4 * (run * run_length * cols + c);
+        load_tile<4>(from, a_stride);
+        load_tile<6>(weights, stride);
+        multiply_unsigned_tiles<0, 4, 6>();
+        load_tile<7>(weights + kStepBytes, stride);
+        multiply_unsigned_tiles<1, 4, 7>();
+        load_tile<5>(from + kTileRows * a_stride, a_stride);
+        multiply_unsigned_tiles<2, 5, 6>();
+        multiply_unsigned_tiles<3, 5, 7>();
+      }
+      float* to = out + row * cols + c;
+      store_tile<0>(to, stride);
+      store_tile<1>(to + kTileRows, stride);
+      store_tile<2>(to + kTileRows * cols, stride);
+      store_tile<3>(to + kTileRows * cols + kTileRows, stride);
+    }
+  }
+  end_tiles();
+  for (size_t i = 0; i < rows * cols; i += kFloatBlock) {
+    store(out + i, __builtin_convertvector(load<Sums>(out + i), Values));
+  }
+}
+
 }  // namespace
 
 extern const Kernels amx_kernels;
@@ -327,6 +366,7 @@ constinit const Kernels amx_kernels = {
     .image_thresholds = multiply_image<ThresholdStage>,
     .image_floats = multiply_image<FloatStage>,
     .image_bytes = image_bytes,
+    .byte_runs = byte_runs,
 };
 
 }  // namespace bifast

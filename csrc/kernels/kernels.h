@@ -147,6 +147,8 @@ constexpr size_t log_mel_bytes(size_t n_fft, size_t n_frames) {
   return (n_fft + 32) * (n_frames > 2 ? 4 * n_frames : 8);
 }
 
+inline constexpr size_t kByteRunRows = 32;
+
 // ---- the table ----------------------------------------------------------------------------------
 
 // What a table leaves out (0, null) is that of the next one in the list of instruction sets.
@@ -190,6 +192,15 @@ struct Kernels {
   // kFloatBlock.
   void (*byte_matmul)(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
                       float* out, size_t rows, size_t cols, size_t depth) = nullptr;
+  // The same for a depth of n_runs runs of run_length groups of four bytes that follow each other,
+  // offset[] being those of their starts; null where byte_matmul is best. rows >= kByteRunRows,
+  // cols a multiple of it, run_length <= 16.
+  void (*byte_runs)(const uint8_t* a, size_t a_stride, const uint32_t* offset, size_t n_runs,
+                    size_t run_length, const int8_t* w, float* out, size_t rows,
+                    size_t cols) = nullptr;
+
+  // out[c] = the largest of x[t][c], t < n: the first of equal ones, a NaN only if it is the first.
+  void (*largest)(const float* const* x, size_t n, size_t cols, float* out) = nullptr;
 
   // out[i] = y = x[i] * scale + shift (two roundings), at least 0 and at most 255, without what
   // follows the point; 0 where y is no number. Nothing is read or written past n.

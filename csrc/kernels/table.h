@@ -5,6 +5,7 @@
 #include "kernels/bytes.h"
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
+#include "kernels/largest.h"
 #include "kernels/log_mel.h"
 #include "kernels/memory.h"
 #include "kernels/products.h"
@@ -30,6 +31,7 @@ constexpr Kernels kernels_of(const char* name) {
       .count_floats = finish_count_rows<Isa, FloatStage>,
       .float_rows = finish_float_rows<Isa>,
       .byte_matmul = byte_matmul<typename Isa::Bytes, Isa::kByteRows, Isa::kByteVecs>,
+      .largest = largest<Isa::kLanes>,
       .quantise = quantise<kFloatBlock>,
       .log_mel = log_mel<Isa::kFrames>,
   };

@@ -14,7 +14,7 @@ namespace bifast {
 namespace {
 
 // Positions that are computed at once, all of one row of the output.
-constexpr size_t kRows = 32;
+constexpr size_t kRows = 64;
 // A copy of the input that stays in the first cache.
 constexpr size_t kMaxSourceBytes = size_t{16} << 10;
 
@@ -79,14 +79,24 @@ class ByteConv2d final : public RowOp {
         } else {
           geometry_.gather_lines(in, in_channels_, first, rows, line_bytes_, fill_, lines);
         }
-        kernels_.byte_matmul(patches, step, offsets_.data(), weights_.data(), sums, rows, padded_,
-                             offsets_.size());
+        multiply(patches, sums, rows);
         stage_.finish_floats(workspace, first, sums, rows, padded_);
       }
     }
   }
 
  private:
+  void multiply(const uint8_t* lines, float* sums, size_t rows) const noexcept {
+    const size_t step = geometry_.x.stride * in_channels_;
+    if (run_ != 0 && rows >= kByteRunRows) {
+      kernels_.byte_runs(lines, step, runs_.data(), runs_.size(), run_, weights_.data(), sums, rows,
+                         padded_);
+    } else {
+      kernels_.byte_matmul(lines, step, offsets_.data(), weights_.data(), sums, rows, padded_,
+                           offsets_.size());
+    }
+  }
+
   static constexpr size_t kMaxDepthBytes = 65535;  // 65535 * 255 * 128 < 2^31
 
   // The last group of a patch may reach 3 bytes further.
@@ -111,6 +121,10 @@ class ByteConv2d final : public RowOp {
         }
       }
     }
+    if (kernels_.byte_runs == nullptr || padded_ % kByteRunRows != 0) return;
+    if (groups_ > 16 && groups_ % 16 != 0) return;
+    run_ = std::min<size_t>(groups_, 16);
+    for (size_t i = 0; i < offsets_.size(); i += run_) runs_.push_back(offsets_[i]);
   }
 
   const Kernels& kernels_;
@@ -123,6 +137,8 @@ class ByteConv2d final : public RowOp {
   size_t line_bytes_;  // from one tap's line to the next
   AlignedVector<int8_t> weights_;
   std::vector<uint32_t> offsets_;  // of a patch's groups from its start
+  std::vector<uint32_t> runs_;     // of every run_-th of them
+  size_t run_ = 0;                 // groups that follow each other; 0: byte_matmul is used
   uint8_t fill_;
   OutputStage stage_;
 };

@@ -24,11 +24,13 @@ inline constexpr size_t kMaxTableBytes = size_t{1} << 30;
 struct Workspace {
   uint8_t* arena;
   const size_t* buffer_offsets;
-  uint8_t* scratch;  // 64-byte aligned, as large as the hungriest layer asks
+  uint8_t* scratch;        // 64-byte aligned, as large as the hungriest layer asks
+  uint32_t moved = kNone;  // a buffer of which some rows lie further on, so many bytes
+  size_t moved_bytes = 0;
 
   template <typename T>
   T* buffer(uint32_t id) const {
-    return reinterpret_cast<T*>(arena + buffer_offsets[id]);
+    return reinterpret_cast<T*>(arena + buffer_offsets[id] + (id == moved ? moved_bytes : 0));
   }
 };
 
