@@ -272,9 +272,9 @@ What limits them, measured in the same run:
 
 AVX-512 needs three instructions for 512 multiply-adds and runs at most two a cycle. AMX multiplies bytes, so the bits
 become bytes first: 0 and 1 by +2 and -2, since the clock of this core follows how many bits of the operands are set.
-Beside the product, each layer makes an image of bytes from its bits and tiles of bytes from its weights, and
-adds scale, shift and shortcut to each sum: at 56 x 56 the last, which reads and writes 1.6 MB of floats, takes about as
-long as the product; at 7 x 7 a third of the time goes into the weights, each used for 49 positions only.
+Beside the product, each layer makes an image of bytes from its bits and tiles of bytes from its weights, and adds
+scale, shift and shortcut to each sum. The latter weighs most at 56 x 56, where it reads and writes 1.6 MB of floats, the
+weights at 7 x 7, where each is used for 49 positions only.
 
 ## Other layers
 
@@ -305,9 +305,10 @@ DIR-Net reports 11.1 times smaller and 5.4 times faster for ResNet-18 on an ARM 
 | whole net, time | 5.4 | {net_ratio:.1f} | 5.4, better 12 |
 | binary 3 x 3 layers, time | | {conv_ratio:.1f} | 15 |
 
-Times are of this CPU, which has AMX; the rows of the other instruction sets above say what is left without it. Beside
-the 3 x 3 layers, the time goes into the first layer with its pooling, the shortcuts, and about a tenth into the call
-from Python and what comes from the third cache, weights above all.
+Wanted and not reached are 12 times. The times are of this CPU, which has AMX; the other rows above say what is left
+without it. Run in turns with other nets, as here, each net finds its weights and activations in the third cache. Beside
+the 3 x 3 layers, most of the time goes into the first layer with its pooling and into the shortcuts. The instructions
+on AArch64 were counted with shortcuts and a last layer of floats.
 """
 
 
