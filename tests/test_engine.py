@@ -177,24 +177,24 @@ def test_layers_without_weights_equal_oracle(
 
 # Enough positions, and channels in whole words: what a kernel for all positions at once takes.
 WIDE: dict[str, dict[str, Any]] = {
-    "same": {"shape": (6, 7, 64), "channels": 32, "kernel": (3, 3), "pad": (1, 1)},
+    "same": {"shape": (9, 9, 64), "channels": 96, "kernel": (3, 3), "pad": (1, 1)},
     "strided": {
         "shape": (13, 12, 128),
-        "channels": 64,
+        "channels": 96,
         "kernel": (3, 3),
         "stride": (2, 2),
         "pad": (1, 1),
     },
     "uneven": {
         "shape": (15, 18, 60),
-        "channels": 64,
+        "channels": 96,
         "kernel": (2, 4),
         "stride": (2, 1),
         "pad": (0, 3),
         "dilation": (3, 2),
     },
-    "no-padding": {"shape": (9, 9, 192), "channels": 32, "kernel": (2, 2)},
-    "deep": {"shape": (6, 6, 192), "channels": 32, "kernel": (3, 3), "pad": (1, 1)},
+    "no-padding": {"shape": (9, 9, 192), "channels": 96, "kernel": (2, 2)},
+    "deep": {"shape": (6, 6, 192), "channels": 96, "kernel": (3, 3), "pad": (1, 1)},
 }
 
 

@@ -16,7 +16,9 @@ namespace {
 
 // Positions whose patches are held at once.
 constexpr size_t kRows = 32;
-// From so many positions on, a kernel that takes all of them at once is the faster one.
+// From so many positions and multiply-adds on, a kernel that takes all positions at once is the
+// faster one, and worth its memory.
+constexpr uint64_t kImageWork = uint64_t{1} << 22;
 constexpr size_t kImageRows = 32;
 
 class BinaryConv2d final : public RowOp {
@@ -111,7 +113,7 @@ class BinaryConv2d final : public RowOp {
     const bool one_plane = planes_ == 1 && (bits == kNone || input.file.buffers[bits].planes == 1);
     return kernels_.image_bytes != nullptr && one_plane && !direct_ &&
            (padded_ || geometry_.n_classes() == 1) && positions_ >= kImageRows &&
-           tap_bytes_ % kImageStep == 0 && channels_ % kImageChannels == 0;
+           work() >= kImageWork && tap_bytes_ % kImageStep == 0 && channels_ % kImageChannels == 0;
   }
   size_t class_bytes() const { return align(positions_ * sizeof(uint32_t)); }
 
