@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from byte_nets import byte_net
+from model_factory import SMALL_FRONTEND
 from numpy.typing import NDArray
 
 import bifast
@@ -94,6 +96,24 @@ def test_column_leaves_the_old_words_their_logits() -> None:
     assert set(more.words) == set(model.labels) - {"unknown", "silence"} | {"mine"}
     x = tone(1)
     assert np.array_equal(more.run(x)[:-1], model.run(x))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_column_of_bytes_leaves_the_old_words_their_logits(seed: int) -> None:
+    model = bifast.Model(byte_net(seed, SMALL_FRONTEND).to_bytes())
+    backbone = Backbone(model)
+    rng = np.random.default_rng(seed)
+    x = rng.normal(-40, 20, (50, *model.input_shape[:2])).astype(np.float32)
+    embeddings = backbone.embed(x, "full")
+    assert np.array_equal(embeddings, embeddings.astype(np.uint8))
+    weights = rng.normal(0, 0.01, backbone.size).astype(np.float32)
+    more = bifast.Model(backbone.with_word("mine", weights, 0.5, bifast.Word(0.5), {}).to_bytes())
+    found = more.run_features(x)
+    assert np.array_equal(found[:, :-1], model.run_features(x))
+    expected = embeddings @ weights + 0.5
+    assert np.abs(found[:, -1] - expected).max() < 0.05 * expected.std() + 0.01 * backbone.size**0.5
+    bare = bifast.Model(backbone.bare({}).to_bytes())
+    assert not bare.run_features(x).any()
 
 
 def test_negatives_survive_compression() -> None:

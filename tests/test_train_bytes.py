@@ -16,11 +16,13 @@ from bifast.errors import UnsupportedError
 from bifast.format import FRONTEND_PAPER, ModelFile
 from bifast.train.calibrate import calibrate
 from bifast.train.data.features import Split
+from bifast.train.export.ends import with_byte_ends
 from bifast.train.export.model import export_model
 from bifast.train.export.parity import ParityError, check_parity
 from bifast.train.nets import KeywordNet, NetSpec
 from bifast.train.nets.bytes import Bytes
 from bifast.train.nets.layer import Layer
+from bifast.train.recipe import Recipe
 
 SPECS = {
     "bifsmn": NetSpec(ends="int8", blocks=2, depths=2),
@@ -130,6 +132,23 @@ def test_calibration_leaves_the_ranges() -> None:
     calibrate(net, Split(clips, labels, labels + 1, ["a"] * 16, []), batch=8)
     assert before
     assert all(torch.equal(net.state_dict()[k], v) for k, v in before.items())
+
+
+def test_trained_net_gets_ends_of_bytes_and_keeps_the_rest() -> None:
+    spec = NetSpec(blocks=2, depths=2)
+    net, recipe = random_net(spec).eval(), Recipe("x", net=spec)
+    made, changed = with_byte_ends(net, recipe, features(256).numpy())
+    assert changed.net.ends == "int8"
+    kept = net.state_dict()
+    assert all(torch.equal(made.state_dict()[key], value) for key, value in kept.items())
+    file = export_model(made, LABELS, FRONTEND_PAPER, {})
+    clips = features(64).numpy()
+    assert check_parity(made, bifast.Model.load(file.to_bytes()), clips).close == 0
+    with torch.no_grad():
+        same = net(features(64)).argmax(1) == made(features(64)).argmax(1)
+    assert same.float().mean() > 0.8
+    with pytest.raises(UnsupportedError, match="no real ends"):
+        with_byte_ends(made, changed, clips)
 
 
 def test_real_net_with_ends_of_bytes_is_no_onnx_graph() -> None:

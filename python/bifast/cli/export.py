@@ -18,6 +18,7 @@ _EPILOG = """\
 examples:
   bifast export runs/commands8 --out kws.bifast
   bifast export runs/commands8 --out kws.bifast --data DIR   measure, and write it on the card
+  bifast export runs/kws --ends int8 --out kws.bifast --data DIR   real ends become bytes
   bifast export runs/sc11-full --onnx twin.onnx              a net in full precision
   bifast export kws.bifast --onnx kws.onnx --depth half      the 1-bit net in standard operators
 
@@ -41,6 +42,12 @@ def register(commands: options.Subparsers) -> None:
     parser.add_argument("--name", help="name on the card (default: name of the recipe)")
     parser.add_argument(
         "--data", metavar="DIR", help="measure the accuracy by the engine for the card"
+    )
+    parser.add_argument(
+        "--ends",
+        choices=["int8"],
+        default="",
+        help="turn real first and last layers into bytes, with ranges from training clips of --data",
     )
     parser.add_argument("--onnx", metavar="FILE", help="the ONNX file to write")
     parser.add_argument("--depth", help="depth of the ONNX graph (default: the deepest)")
@@ -81,7 +88,7 @@ def _write_model(args: argparse.Namespace) -> None:
     out = Path(args.out)
     with BarWatcher() as watcher:
         file, twin = export_checkpoint(
-            Path(args.source), name=args.name, data=args.data, watcher=watcher
+            Path(args.source), name=args.name, data=args.data, watcher=watcher, ends=args.ends
         )
     file.save(out)
     size = out.stat().st_size

@@ -15,6 +15,8 @@ from bifast.word import NOT_WORDS, Word
 
 Floats = NDArray[np.float32]
 
+_LARGEST_BYTE = 127
+
 
 class Backbone:
     """The layers below the classifier, which stay as they are.
@@ -49,6 +51,7 @@ class Backbone:
         self._weights = weights  # (D, classes)
         self._scale = self._table(self._op.scale, ones)
         self._shift = self._table(self._op.shift, zeros)
+        self._reads_bytes = self._op.code == "byte_conv2d"
         self.size = len(weights)
         self.time = self._file.buffers[self._op.input].height
         self._embedding = Model(_embedding_file(self._file, self._op, self.size).to_bytes())
@@ -73,7 +76,8 @@ class Backbone:
         word
             The label.
         weights, bias
-            [D] and the constant: the word's logit is their affine function of an embedding.
+            [D] and the constant: the word's logit is their affine function of an embedding. Where the
+            classifier's weights are bytes, these are rounded to a 127th of the largest.
         setting
             When it counts as heard; other words keep theirs.
         card
@@ -84,10 +88,16 @@ class Backbone:
         A cascade of depths is left out: its margins were measured without the word.
         """
         file, op = self._file, self._op
-        scale = np.float32(max(float(np.abs(weights).max()), 1e-6))
-        columns = np.hstack([self._weights, (weights / scale)[:, None]])
+        largest = max(float(np.abs(weights).max()), 1e-6)
+        scale = np.float32(largest / (_LARGEST_BYTE if self._reads_bytes else 1.0))
+        column = weights / scale
+        if self._reads_bytes:
+            # What is rounded away counts most where all of the embedding stands for 0.
+            column = column.round()
+            bias += float((weights - column * scale).sum()) * self._zero()
+        columns = np.hstack([self._weights, column[:, None]])
         added = [
-            _smallest(columns),
+            Tensor("i8", columns) if self._reads_bytes else _smallest(columns),
             Tensor("f32", np.hstack([self._scale, [[scale]]])),
             Tensor("f32", np.hstack([self._shift, [[np.float32(bias)]]])),
         ]
@@ -110,7 +120,8 @@ class Backbone:
 
     def bare(self, card: dict[str, Any]) -> ModelFile:
         """Return the file with one label, `unknown`, whose logit is always 0: a start for words of one's own."""
-        tensors, ops = _without(self._file, self._op, [Tensor("f16", np.zeros((self.size, 1)))])
+        zeros = Tensor(_dtype(self._op), np.zeros((self.size, 1)))
+        tensors, ops = _without(self._file, self._op, [zeros])
         return dataclasses.replace(
             self._file,
             labels=("unknown",),
@@ -122,6 +133,11 @@ class Backbone:
             cascade=(),
         )
 
+    def _zero(self) -> float:
+        """Return the byte that stands for 0 in an embedding of bytes."""
+        source = next(op for op in self._file.ops if op.out_f32 == self._op.input)
+        return float(self._table(source.shift, np.full((1, 1), 0.5))[0, 0]) - 0.5
+
     def _table(self, index: int | None, default: NDArray[np.float64]) -> Floats:
         array = default if index is None else self._file.tensors[index].array
         return array.astype(np.float32)
@@ -132,7 +148,7 @@ def _classifier(file: ModelFile) -> Op:
     op = file.ops[-1]
     source = file.buffers[op.input]
     dense = (
-        op.code == "conv2d"
+        op.code in ("conv2d", "byte_conv2d")
         and op.kernel == (source.height, source.width)
         and op.pad == (0, 0)
         and op.depth_mask == (1 << len(file.depths)) - 1
@@ -141,15 +157,15 @@ def _classifier(file: ModelFile) -> Op:
     )
     if file.frontend is None or not dense:
         raise UnsupportedError(
-            "enrolling needs a model that takes audio and whose last layer is one dense float layer "
-            f"at all depths; the last layer here is {op.name} ({op.code})"
+            "enrolling needs a model that takes audio and whose last layer is one dense layer of floats "
+            f"or bytes at all depths; the last layer here is {op.name} ({op.code})"
         )
     return op
 
 
 def _embedding_file(file: ModelFile, op: Op, size: int) -> ModelFile:
     """Return the model with the identity in the classifier's place: its outputs are its input, exactly."""
-    tensors, ops = _without(file, op, [Tensor("f16", np.eye(size))])
+    tensors, ops = _without(file, op, [Tensor(_dtype(op), np.eye(size))])
     return dataclasses.replace(
         file,
         labels=tuple(f"value{index}" for index in range(size)),
@@ -177,6 +193,11 @@ def _without(
         places: dict[str, Any] = {f: number[i] for f in fields if (i := getattr(o, f)) is not None}
         moved.append(dataclasses.replace(o, **places))
     return (*(file.tensors[i] for i in used), *added), tuple(moved)
+
+
+def _dtype(op: Op) -> str:
+    """Return the type of weights that are small whole numbers."""
+    return "i8" if op.code == "byte_conv2d" else "f16"
 
 
 def _smallest(columns: Floats) -> Tensor:

@@ -16,6 +16,7 @@ from bifast.train.data import TASKS
 from bifast.train.data.images import ImageFolder, read_images
 from bifast.train.data.source import open_source
 from bifast.train.data.task import ImageTask, Task, load_wave
+from bifast.train.export.ends import training_features, with_byte_ends
 from bifast.train.export.model import export_model, float_bytes
 from bifast.train.export.parity import check_parity, random_features
 from bifast.train.measure import measure, summary
@@ -49,6 +50,7 @@ def card_of(recipe: Recipe, net: Net, state: dict[str, Any], name: str | None) -
         "recipe": recipe.name,
         "seed": recipe.seed,
         "epochs": state["epoch"],
+        "ends": recipe.net.ends,
         "accuracy": {},
         "float_bytes": float_bytes(recipe, net),
     }
@@ -70,7 +72,7 @@ def parity_features(
 
 
 def export_checkpoint(
-    path: Path, *, name: str | None, data: str | None, watcher: Watcher
+    path: Path, *, name: str | None, data: str | None, watcher: Watcher, ends: str = ""
 ) -> tuple[ModelFile, int]:
     """Export a checkpoint.
 
@@ -85,6 +87,8 @@ def export_checkpoint(
         features are compared, and the card has no accuracy.
     watcher
         Told about progress.
+    ends
+        `int8`: turn real first and last layers into bytes, their ranges from the training clips of `data`.
 
     Returns
     -------
@@ -100,6 +104,14 @@ def export_checkpoint(
     """
     net, recipe, state = load_net(path)
     labels = tuple(state["labels"])
+    if ends == "int8":
+        if data is None:
+            raise ValueError(
+                "ends of bytes need --data: their ranges are taken from training clips"
+            )
+        spoken = TASKS[recipe.data.task].for_labels(labels)
+        clips = training_features(spoken, recipe.frontend, Path(data), watcher)
+        net, recipe = with_byte_ends(net, recipe, clips)
     card = card_of(recipe, net, state, name)
     file = export_model(net, labels, recipe.frontend, card)
     model = Model.load(file.to_bytes())
