@@ -13,7 +13,7 @@ from bifast.errors import UnsupportedError
 from bifast.format import FrontendParams
 from bifast.train.build import build_net
 from bifast.train.data.features import frontend_of
-from bifast.train.data.source import open_source
+from bifast.train.data.folder import DataFolder
 from bifast.train.data.task import ImageTask, Task, load_wave
 from bifast.train.nets import Net
 from bifast.train.recipe import Recipe
@@ -30,7 +30,7 @@ def training_features(
     """Return features [N, T, M] of up to `CLIPS` recorded training clips, evenly spread, as they are."""
     if isinstance(task, ImageTask):
         raise UnsupportedError("a net for images is trained with net.ends = int8 from the start")
-    source = open_source(task, data)
+    source = DataFolder(data)
     examples = [e for e in task.examples(source, "training") if e.clip is not None]
     taken = examples[:: -(-len(examples) // CLIPS)]
     waves = (
