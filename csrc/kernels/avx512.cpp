@@ -126,7 +126,6 @@ struct Avx512 {
   [[gnu::always_inline]] static void columns(const BinaryProduct& product,
                                              const ThresholdStage& stage, const Results& to,
                                              size_t row, size_t c) {
-    prefetch_limits<16 * kVecs>(stage, to, row, c);
     __m512i counts[kRows][kVecs];
     count_tile(product.a + row * product.stride, product.stride,
                product.panel + c * product.depth_bytes, product.depth_bytes, counts);

@@ -48,14 +48,6 @@ template <typename Word>
 
 // ---- bits from counts ---------------------------------------------------------------------------
 
-// Asks for the limits that the counts of n channels will meet: each layer has its own.
-template <size_t n>
-[[gnu::always_inline]] inline void prefetch_limits(const ThresholdStage& stage, const Results& to,
-                                                   size_t row, size_t c) {
-  const uint16_t* limit = stage.limit + class_of(to, row) * padded(to.channels) + c;
-  for (size_t i = 0; i < n; i += 32) __builtin_prefetch(limit + i);
-}
-
 // 64 channels; kTwo does not apply.
 template <typename Isa, bool kTwo>
 [[gnu::always_inline]] inline void finish_counts(const ThresholdStage& stage, const Results& to,
