@@ -62,13 +62,16 @@ struct Product {
     return to;
   }
 
+  // group_tiles: of the kernel that is run, 1 for floats.
   template <typename Run>
-  void run(const Kernels& kernels, const Run& with) const {
+  void run(const Kernels& kernels, size_t group_tiles, const Run& with) const {
     const size_t depth = round_up(depth_bytes, kernels.tile_bytes);
-    const size_t padded_cols = round_up(cols, kernels.tile_cols);
-    auto rows_of_w = repad(w, cols, depth_bytes, depth_bytes, depth);
-    rows_of_w.resize(padded_cols * depth);
-    const auto panel = retile(rows_of_w, padded_cols, depth, kernels);
+    std::vector<uint8_t> rows_of_w(round_up(cols, kernels.tile_cols * group_tiles) * depth);
+    for (size_t n = 0; n < cols; ++n) {
+      std::memcpy(rows_of_w.data() + grouped_row(n, kernels.tile_cols, group_tiles) * depth,
+                  w.data() + n * depth_bytes, depth_bytes);
+    }
+    const auto panel = retile(rows_of_w, depth, kernels);
     const bool as_it_is = depth == depth_bytes;
     const auto copy = repad(a, as_it_is ? 0 : planes * rows, stride, depth_bytes, depth);
     const size_t step = as_it_is ? stride : depth;
@@ -81,9 +84,11 @@ struct Product {
 void check_thresholds(const Place& place, const Kernels& scalar, const Product& product,
                       Ending& ending) {
   ending.set_depth(8 * product.depth_bytes);
-  const ThresholdStage stage = ending.thresholds();
   compare(place, scalar, product.shape(), ending, false, [&](const Kernels& k, const Results& to) {
-    product.run(k, [&](const BinaryProduct& p) { k.binary_thresholds(&p, &stage, &to); });
+    product.run(k, k.group_tiles, [&](const BinaryProduct& p) {
+      const ThresholdStage stage = ending.thresholds(k, p.depth_bytes);
+      k.binary_thresholds(&p, &stage, &to);
+    });
   });
 }
 
@@ -91,7 +96,7 @@ void check_floats(const Place& place, const Kernels& scalar, const Product& prod
                   const Ending& ending) {
   const FloatStage stage = ending.floats();
   compare(place, scalar, product.shape(), ending, true, [&](const Kernels& k, const Results& to) {
-    product.run(k, [&](const BinaryProduct& p) { k.binary_floats(&p, &stage, &to); });
+    product.run(k, 1, [&](const BinaryProduct& p) { k.binary_floats(&p, &stage, &to); });
   });
 }
 
@@ -100,7 +105,7 @@ template <typename Check>
 void for_products(const Place& place, size_t planes, const Check& check) {
   Random random;
   unsigned steps = 0;
-  for (const size_t blocks : {1, 2, 3, 9, 15, 16, 25, 31, 32, 63}) {
+  for (const size_t blocks : {1, 2, 3, 4, 7, 9, 15, 16, 25, 31, 32, 63}) {
     for (const size_t unit : {size_t{1}, 16 / place.kernels.tile_bytes}) {
       const size_t depth = blocks * unit * place.kernels.tile_bytes;
       for (const size_t cols : {1, 16, 30, 32, 48, 64, 72, 130, 256}) {
@@ -186,8 +191,8 @@ struct ImageProduct {
   // with(product) where the kernels have none for images, else with(image).
   template <typename Run, typename RunImage>
   void run(const Kernels& kernels, const Run& with, const RunImage& with_image) const {
-    if (kernels.image_bytes == nullptr) return patches.run(kernels, with);
-    patches.run(kernels, [&](const BinaryProduct& product) {
+    if (kernels.image_bytes == nullptr) return patches.run(kernels, 1, with);
+    patches.run(kernels, 1, [&](const BinaryProduct& product) {
       std::vector<int32_t> ones(round_up(cols, kColumnBlock), 0);
       for (size_t i = 0; i < 8 * patches.w.size(); ++i) {
         ones[i / (8 * patches.depth_bytes)] += patches.w[i / 8] >> (i % 8) & 1;

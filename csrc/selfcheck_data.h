@@ -78,9 +78,10 @@ inline std::string text(const char* name, size_t value) {
   return std::string(name) + "=" + std::to_string(value);
 }
 
-// Canonical rows of weights to the panels of an instruction set.
-inline std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t cols,
-                                   size_t depth_bytes, const Kernels& kernels) {
+// Rows of weights to the panels of an instruction set.
+inline std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t depth_bytes,
+                                   const Kernels& kernels) {
+  const size_t cols = rows.size() / depth_bytes;
   std::vector<uint8_t> panel;
   for (size_t c = 0; c < cols; c += kernels.tile_cols) {
     for (size_t k = 0; k < depth_bytes; k += kernels.tile_bytes) {
@@ -90,6 +91,7 @@ inline std::vector<uint8_t> retile(const std::vector<uint8_t>& rows, size_t cols
       }
     }
   }
+  panel.resize(panel.size() + kPanelSlack);
   return panel;
 }
 
@@ -142,7 +144,16 @@ class Ending {
                 static_cast<int32_t>(base));
   }
 
-  ThresholdStage thresholds() const { return {limit_.data(), flip_.data()}; }
+  // Of a product of this depth.
+  ThresholdStage thresholds(const Kernels& kernels, size_t depth_bytes) {
+    tile_limits_.resize(limit_.size() * kTileLimitBytes);
+    for (size_t at = 0; at < limit_.size() && kernels.tile_limits != nullptr; at += padded_) {
+      kernels.tile_limits(limit_.data() + at, padded_, depth_bytes,
+                          tile_limits_.data() + at * kTileLimitBytes);
+    }
+    return {limit_.data(), flip_.data(), tile_limits_.data()};
+  }
+  ThresholdStage thresholds() const { return {limit_.data(), flip_.data(), nullptr}; }
   FloatStage floats() const { return {base_.data(), 0.375f, table_.data()}; }
 
   struct Output {
@@ -177,7 +188,7 @@ class Ending {
   unsigned steps_;
   size_t bits_stride_, rows_, channels_, padded_;
   std::vector<uint16_t> limit_;
-  std::vector<uint8_t> flip_;
+  std::vector<uint8_t> flip_, tile_limits_;
   std::vector<int32_t> base_;
   std::vector<uint32_t> classes_;
   std::vector<float> table_, none_, residual_;

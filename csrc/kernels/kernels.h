@@ -31,7 +31,11 @@ inline constexpr size_t kMaxDepthBits = 65535;
 struct ThresholdStage {
   const uint16_t* limit;  // [class][padded channels]
   const uint8_t* flip;    // [class][padded channels / 8]
+  // limit once more, as a product's tile_limits leaves it: [class][padded channels *
+  // kTileLimitBytes].
+  const uint8_t* tile_limits;
 };
+inline constexpr size_t kTileLimitBytes = 8;
 
 // Sums v become floats and their signs: y = v * scale + shift; y = y >= 0 ? y : y * slope;
 // y = y + residual; b1 = y >= bound, and in a second plane b2 = y - (b1 ? 1 : -1) >= second bound.
@@ -64,11 +68,13 @@ struct Results {
 
 // p = popcount(a_r ^ w_c): row r of the activations starts at a + r * stride, in the second plane
 // plane_bytes further on (0: there is one). depth_bytes is a multiple of tile_bytes, and at most
-// kMaxDepthBits bits differ. Rows need no alignment and nothing is read past depth_bytes.
+// kMaxDepthBits bits differ. Rows need no alignment and nothing is read past depth_bytes. Panels
+// have kPanelSlack bytes to read behind them.
+inline constexpr size_t kPanelSlack = 64;
 struct BinaryProduct {
   const uint8_t* a;
   size_t stride, plane_bytes;
-  const uint8_t* panel;  // channels padded to a multiple of tile_cols
+  const uint8_t* panel;  // channels padded to whole tiles, for thresholds to whole groups of tiles
   size_t depth_bytes;
 };
 
@@ -157,11 +163,17 @@ struct Kernels {
 
   // Weights of a binary product are re-tiled once at load into panels
   //   panel[col / tile_cols][byte / tile_bytes][col % tile_cols][byte % tile_bytes].
-  // tile_cols divides kColumnBlock; tile_bytes is 1, 2, 4, 8 or 16.
+  // tile_cols divides kColumnBlock; tile_bytes is 1, 2, 4, 8 or 16. For a product that ends in
+  // thresholds the channels are put in another order first: of each group of group_tiles tiles,
+  // tile i takes channels i, i + group_tiles, i + 2 * group_tiles, ...
   size_t tile_cols = 0;
   size_t tile_bytes = 0;
+  size_t group_tiles = 1;
   size_t frame_lanes = 0;  // frames that log_mel takes at once, at most kMaxFrameLanes
 
+  // Makes the tile_limits of one class for products of this depth; null where nothing reads them.
+  void (*tile_limits)(const uint16_t* limit, size_t padded_channels, size_t depth_bytes,
+                      uint8_t* tile_limits) = nullptr;
   void (*binary_thresholds)(const BinaryProduct*, const ThresholdStage*, const Results*) = nullptr;
   void (*binary_floats)(const BinaryProduct*, const FloatStage*, const Results*) = nullptr;
   // The same for many positions at once; null where binary_thresholds and binary_floats are best.
@@ -213,6 +225,12 @@ struct Kernels {
   void (*log_mel)(const FrontendTables* tables, const float* const* frames, void* work,
                   float* const* out) = nullptr;
 };
+
+// The row of a panel that channel n of a product with thresholds comes to.
+constexpr size_t grouped_row(size_t n, size_t tile_cols, size_t group_tiles) {
+  const size_t group = tile_cols * group_tiles, in_group = n % group;
+  return n - in_group + in_group % group_tiles * tile_cols + in_group / group_tiles;
+}
 
 }  // namespace bifast
 

@@ -14,12 +14,12 @@
 #include <cstdint>
 
 #include "kernels/kernels.h"
+#include "kernels/neon_bits.h"
 #include "kernels/table.h"
 
 namespace bifast {
 namespace {
 
-constexpr size_t kBlock = 16;      // bytes of depth in one vector
 constexpr size_t kChunk = 15;      // blocks of u8 counts
 constexpr size_t kShortChunk = 3;  // blocks whose counts stay u8 for three levels: 3 * 8 * 8 = 192
 
@@ -43,12 +43,22 @@ inline uint16x8_t sum_long(const uint8x16_t* even_row, const uint8x16_t* odd_row
       vpaddq_u16(sum_pair(odd_row[0], odd_row[1]), sum_pair(odd_row[2], odd_row[3])));
 }
 
+// Four sums, kStep apart.
+template <size_t kStep>
 inline void store_row(uint16x4_t sums, uint16_t* p, bool add) {
-  vst1_u16(p, add ? vadd_u16(vld1_u16(p), sums) : sums);
+  if constexpr (kStep == 1) {
+    vst1_u16(p, add ? vadd_u16(vld1_u16(p), sums) : sums);
+  } else {
+    uint16_t four[4];
+    vst1_u16(four, sums);
+    for (size_t i = 0; i < 4; ++i) {
+      p[i * kStep] = static_cast<uint16_t>(add ? p[i * kStep] + four[i] : four[i]);
+    }
+  }
 }
 
-// kRows x 4 outputs over `blocks` <= kChunk blocks of depth.
-template <size_t kRows>
+// kRows x 4 outputs, kStep apart, over `blocks` <= kChunk blocks of depth.
+template <size_t kRows, size_t kStep>
 inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, size_t blocks,
                  uint16_t* p, size_t p_stride, bool add) {
   uint8x16_t counts[kRows][4];
@@ -84,8 +94,8 @@ inline void tile(const uint8_t* a, size_t a_stride, const uint8_t* panel, size_t
     const size_t odd = r + 1 < kRows ? r + 1 : r;
     const uint16x8_t sums = blocks <= kShortChunk ? sum_short(counts[r], counts[odd])
                                                   : sum_long(counts[r], counts[odd]);
-    store_row(vget_low_u16(sums), p + r * p_stride, add);
-    if (odd != r) store_row(vget_high_u16(sums), p + odd * p_stride, add);
+    store_row<kStep>(vget_low_u16(sums), p + r * p_stride, add);
+    if (odd != r) store_row<kStep>(vget_high_u16(sums), p + odd * p_stride, add);
   }
 }
 
@@ -105,6 +115,21 @@ inline uint8x16_t at_most_16(const uint16_t* p, const uint16_t* limit) {
   return vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
 }
 
+template <size_t kRows, size_t kStep>
+[[gnu::noinline]] void count_tiles(const uint8_t* a, size_t stride, const uint8_t* panel,
+                                   size_t depth_bytes, size_t cols,
+                                   Counts<kRows, uint16_t>& counts) {
+  const size_t blocks = depth_bytes / kBlock;
+  for (size_t c = 0; c < cols; c += 4, panel += 4 * depth_bytes) {
+    const size_t first = kStep == 1 ? c : c / kGroup * kGroup + c % kGroup / 4;
+    for (size_t k = 0; k < blocks; k += kChunk) {
+      const size_t chunk = blocks - k < kChunk ? blocks - k : kChunk;
+      tile<kRows, kStep>(a + kBlock * k, stride, panel + 4 * kBlock * k, chunk, counts.p[0] + first,
+                         kCountCols, k != 0);
+    }
+  }
+}
+
 struct Neon {
   static constexpr size_t kTileCols = 4, kTileBytes = 16;
   static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
@@ -114,17 +139,9 @@ struct Neon {
   static constexpr size_t kCountLanes = 8, kFrames = 1;
 
   template <size_t kRows>
-  [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panel,
-                                      size_t depth_bytes, size_t cols,
-                                      Counts<kRows, uint16_t>& counts) {
-    const size_t blocks = depth_bytes / kBlock;
-    for (size_t c = 0; c < cols; c += 4, panel += 4 * depth_bytes) {
-      for (size_t k = 0; k < blocks; k += kChunk) {
-        const size_t chunk = blocks - k < kChunk ? blocks - k : kChunk;
-        tile<kRows>(a + kBlock * k, stride, panel + 4 * kBlock * k, chunk, counts.p[0] + c,
-                    kCountCols, k != 0);
-      }
-    }
+  static void count(const uint8_t* a, size_t stride, const uint8_t* panel, size_t depth_bytes,
+                    size_t cols, Counts<kRows, uint16_t>& counts) {
+    count_tiles<kRows, 1>(a, stride, panel, depth_bytes, cols, counts);
   }
 
   static Vec<int32_t, 4> widen(const uint16_t* p) { return widen_counts<4>(p); }
@@ -145,9 +162,62 @@ struct Neon {
   }
 };
 
+// Channels in groups of tiles, counted as others are: rows that are less than four, deep ones.
+struct NeonGroups : Neon {
+  static constexpr size_t kTileCols = kGroup;
+
+  template <size_t kRows>
+  static void count(const uint8_t* a, size_t stride, const uint8_t* panel, size_t depth_bytes,
+                    size_t cols, Counts<kRows, uint16_t>& counts) {
+    count_tiles<kRows, kGroupTiles>(a, stride, panel, depth_bytes, cols, counts);
+  }
+};
+
+// ---- thresholds ---------------------------------------------------------------------------------
+
+// By way of counts in memory: rows that are less than four, and deep ones.
+[[gnu::noinline]] void counted_rows(BinaryProduct product, ThresholdStage stage, Results to,
+                                    size_t row) {
+  for_rows<4>(to.rows - row, [&]<size_t kRows>(size_t r) __attribute__((always_inline)) {
+    binary_rows<NeonGroups, false, kRows>(product, stage, to, row + r);
+  });
+}
+
+template <size_t kBlocks>
+void grouped_thresholds(const BinaryProduct& product, const ThresholdStage& stage,
+                        const Results& to) {
+  const size_t end = to.rows / 4 * 4;
+  const bool classes = to.classes != nullptr;
+  for (size_t row = 0; row < end;) {
+    const size_t most = classes ? 4 : kMostRows, rows = end - row < most ? end - row : most;
+    for (size_t c = 0; c < to.channels; c += kCountCols) {
+      const size_t n = to.channels - c < kCountCols ? to.channels - c : kCountCols;
+      const auto run = classes ? grouped_rows<kBlocks, true> : grouped_rows<kBlocks, false>;
+      run(product, stage, to, row, rows, c, n);
+    }
+    row += rows;
+  }
+  if (end != to.rows) counted_rows(product, stage, to, end);
+}
+
+void grouped_thresholds(const BinaryProduct* product, const ThresholdStage* stage,
+                        const Results* to) {
+  const size_t blocks = product->depth_bytes / kBlock;
+  if (blocks == 1) return grouped_thresholds<1>(*product, *stage, *to);
+  if (blocks == 2) return grouped_thresholds<2>(*product, *stage, *to);
+  if (blocks <= kMostBlocks) return grouped_thresholds<kMostBlocks>(*product, *stage, *to);
+  counted_rows(*product, *stage, *to, 0);
+}
+
 }  // namespace
 
 extern const Kernels neon_kernels;
-constinit const Kernels neon_kernels = kernels_of<Neon>("neon");
+constinit const Kernels neon_kernels = [] {
+  Kernels kernels = kernels_of<Neon>("neon");
+  kernels.group_tiles = kGroupTiles;
+  kernels.tile_limits = tile_limits;
+  kernels.binary_thresholds = grouped_thresholds;
+  return kernels;
+}();
 
 }  // namespace bifast

@@ -39,7 +39,9 @@ class BinaryConv2d final : public RowOp {
         padded_(!direct_ && geometry_.n_classes() > 1 && source_bytes_ != kNoPadding),
         source_(padded_ ? geometry_.padded() : geometry_),
         image_(fits_image(input)),
-        stage_(input, read_weights(input)) {}
+        stage_(input, read_weights(input)) {
+    stage_.tile_limits(input, depth_bytes_);
+  }
 
   size_t scratch_bytes() const override {
     if (direct_) return 0;
@@ -158,7 +160,8 @@ class BinaryConv2d final : public RowOp {
     const TensorSpec& weights = input.bits(input.spec.weights, "weights", channels_, depth_);
     input.claim(2 * OutputStage::padded(channels_) * depth_bytes_);  // the panel and its making
     panel_ = input.panels.get(input.spec.weights, weights,
-                              {geometry_.taps(), in.channels, tap_bytes_, depth_bytes_}, kernels_);
+                              {geometry_.taps(), in.channels, tap_bytes_, depth_bytes_},
+                              input.spec.flip != kNone, kernels_);
     input.claim((geometry_.n_classes() + geometry_.taps()) * channels_ * sizeof(int32_t));
     const bool complete = geometry_.y.complete() && geometry_.x.complete();
     const std::vector<int32_t> ones = complete && !image_

@@ -133,7 +133,19 @@ void OutputStage::read_thresholds(const OpInput& input, const CountBases& counts
     }
   }
   has_thresholds_ = true;
-  thresholds_ = {limit_.data(), flip_.data()};
+  thresholds_ = {limit_.data(), flip_.data(), nullptr};
+}
+
+void OutputStage::tile_limits(const OpInput& input, size_t depth_bytes) {
+  if (!has_thresholds_ || kernels_.tile_limits == nullptr) return;
+  const size_t n_padded = padded(channels_);
+  input.claim(limit_.size() * kTileLimitBytes);
+  tile_limits_.resize(limit_.size() * kTileLimitBytes);
+  for (size_t at = 0; at < limit_.size(); at += n_padded) {
+    kernels_.tile_limits(limit_.data() + at, n_padded, depth_bytes,
+                         tile_limits_.data() + at * kTileLimitBytes);
+  }
+  thresholds_.tile_limits = tile_limits_.data();
 }
 
 Results OutputStage::results(const Workspace& workspace, size_t first, size_t n,

@@ -25,6 +25,8 @@ class OutputStage {
   explicit OutputStage(const OpInput& input);
   // For layers whose sums are counts.
   OutputStage(const OpInput& input, const CountBases& counts);
+  // For products: makes the tables that their kernel reads.
+  void tile_limits(const OpInput& input, size_t depth_bytes);
   OutputStage(const OutputStage&) = delete;  // the stages point into the tables
   OutputStage& operator=(const OutputStage&) = delete;
 
@@ -56,7 +58,8 @@ class OutputStage {
   bool has_thresholds_ = false;
   AlignedVector<uint16_t> limit_;  // [class][padded]
   AlignedVector<uint8_t> flip_;    // [class][padded / 8]
-  AlignedVector<int32_t> base_;    // [class][padded]
+  AlignedVector<uint8_t> tile_limits_;
+  AlignedVector<int32_t> base_;  // [class][padded]
   AlignedVector<float> steps_, no_residual_;
   ThresholdStage thresholds_{};
   FloatStage floats_{};

@@ -8,12 +8,14 @@
 namespace bifast {
 namespace {
 
-// Canonical rows with their taps padded as the activations are: [padded channels][depth_bytes].
-Panel pad_taps(const TensorSpec& weights, const PatchLayout& layout, size_t n_padded) {
+// Rows with their taps padded as the activations are: [padded channels][depth_bytes].
+Panel pad_taps(const TensorSpec& weights, const PatchLayout& layout, size_t tile_cols,
+               size_t group_tiles) {
+  const size_t n_padded = round_up(weights.rows, tile_cols * group_tiles);
   Panel rows(n_padded * layout.depth_bytes, 0);
   for (size_t n = 0; n < weights.rows; ++n) {
     const uint8_t* from = weights.data + n * weights.row_bytes();
-    uint8_t* to = rows.data() + n * layout.depth_bytes;
+    uint8_t* to = rows.data() + grouped_row(n, tile_cols, group_tiles) * layout.depth_bytes;
     if (layout.in_channels == 8 * layout.tap_bytes) {  // nothing to pad between taps
       std::memcpy(to, from, layout.taps * layout.tap_bytes);
       continue;
@@ -30,7 +32,7 @@ Panel pad_taps(const TensorSpec& weights, const PatchLayout& layout, size_t n_pa
 // panel[n / nr][k][n % nr][kBytes]; a constant kBytes makes the copies single moves.
 template <size_t kBytes>
 Panel tile(const Panel& rows, size_t nr, size_t depth_bytes) {
-  Panel panel(rows.size());
+  Panel panel(rows.size() + kPanelSlack);
   const size_t steps = depth_bytes / kBytes, n_rows = rows.size() / depth_bytes;
   for (size_t n = 0; n < n_rows; ++n) {
     const uint8_t* from = rows.data() + n * depth_bytes;
@@ -43,11 +45,12 @@ Panel tile(const Panel& rows, size_t nr, size_t depth_bytes) {
 }  // namespace
 
 std::shared_ptr<const Panel> PanelCache::get(uint32_t tensor_id, const TensorSpec& weights,
-                                             const PatchLayout& layout, const Kernels& kernels) {
-  std::shared_ptr<const Panel>& panel = panels_[{tensor_id, layout.in_channels}];
+                                             const PatchLayout& layout, bool thresholds,
+                                             const Kernels& kernels) {
+  std::shared_ptr<const Panel>& panel = panels_[{tensor_id, layout.in_channels, thresholds}];
   if (panel != nullptr) return panel;
-  const size_t n_padded = round_up(weights.rows, kernels.tile_cols);
-  const Panel rows = pad_taps(weights, layout, n_padded);
+  const Panel rows =
+      pad_taps(weights, layout, kernels.tile_cols, thresholds ? kernels.group_tiles : 1);
   const auto tiled = [&] {
     switch (kernels.tile_bytes) {
       case 1:

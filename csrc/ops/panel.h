@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <utility>
+#include <tuple>
 #include <vector>
 
 #include "align.h"
@@ -27,14 +27,15 @@ using Panel = AlignedVector<uint8_t>;
 // depths) share their panel.
 class PanelCache {
  public:
-  // weights: bits [channels][taps * in_channels]. Channels are padded to a multiple of
-  // tile_cols by zeros.
+  // weights: bits [channels][taps * in_channels]. Channels are padded by zeros to whole tiles, for
+  // a layer that ends in thresholds to whole groups of them.
   std::shared_ptr<const Panel> get(uint32_t tensor_id, const TensorSpec& weights,
-                                   const PatchLayout& layout, const Kernels& kernels);
+                                   const PatchLayout& layout, bool thresholds,
+                                   const Kernels& kernels);
 
  private:
   // The tensor's shape and in_channels determine the rest of the layout.
-  std::map<std::pair<uint32_t, size_t>, std::shared_ptr<const Panel>> panels_;
+  std::map<std::tuple<uint32_t, size_t, bool>, std::shared_ptr<const Panel>> panels_;
 };
 
 }  // namespace bifast

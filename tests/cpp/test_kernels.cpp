@@ -130,7 +130,7 @@ void test_bits(const Kernels& scalar) {
   const auto flip = integers<uint8_t>(random, 8);
   uint8_t bits[8];
   const bifast::CountRows counts{p.data(), nullptr, 64};
-  const bifast::ThresholdStage thresholds{limit.data(), flip.data()};
+  const bifast::ThresholdStage thresholds{limit.data(), flip.data(), nullptr};
   bifast::Results to{1, 64, nullptr, kMinusZeros.data(), 0, nullptr, bits, sizeof(bits), 0};
   scalar.count_thresholds(&counts, &thresholds, &to);
   bool same = true;
