@@ -39,8 +39,13 @@ struct Entry {
 #endif
 }
 
-// Completes a table with the entries of the next one.
+// Completes a table with the entries of the next one. Who adds an entry to Kernels adds it here.
+static_assert(sizeof(Kernels) == 22 * sizeof(void*), "inherit() must take the new entry, too");
 void inherit(Kernels& table, const Kernels& next) {
+  if (table.tile_cols == 0) {  // panels are laid out as the next table's
+    table.group_tiles = next.group_tiles;
+    table.tile_limits = next.tile_limits;
+  }
   const auto take = [&](auto... entries) {
     ((table.*entries = table.*entries ? table.*entries : next.*entries), ...);
   };

@@ -62,7 +62,7 @@ py::object Model::logits_of(const Run& run) {
   Array<float> logits(static_cast<py::ssize_t>(n_classes()));
   float* y = logits.mutable_data();
   with_session([&](bifast_session* session) { return run(session, y, n_classes()); });
-  return std::move(logits);
+  return logits;
 }
 
 py::object Model::run_one(py::handle x, py::handle depth, py::handle threads) {

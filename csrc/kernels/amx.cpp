@@ -1,11 +1,12 @@
 // AMX with 8-bit integers: Sapphire Rapids and later. What is not here is AVX-512's.
 //
-// Binary product of many positions: bits become bytes of +1 and -1, and tdpbssd adds 16 x 16 x 64
-// of
-//   their products in 16 cycles, 1024 a cycle, where xor and vpopcntd make 341. Activations become
-//   bytes once, in an image whose positions of one row of the results follow each other, so that a
-//   tile is loaded from it wherever a tap lies; weights become bytes 32 channels at a time, while
-//   the first tiles that need them are multiplied. Sums start at -depth and become -2 p.
+// Binary product of many positions: bits become bytes, those of activations 0 and 1, of weights 2
+//   and -2, and tdpbssd adds 16 x 16 x 64 of their products in 16 cycles, 1024 a cycle, where xor
+//   and vpopcntd make 341. Activations become bytes once, in an image whose positions of one row of
+//   the results follow each other, so that a tile is loaded from it wherever a tap lies; weights
+//   become bytes 32 channels at a time, while the first tiles that need them are multiplied. A sum
+//   is 2 (ones - p), ones being the bits of the channel's weights. The core's clock falls with the
+//   bits that are set in the operands: 0 and 1 cost less than 1 and -1.
 // A block is 2 x 2 tiles: four tiles are loaded (one row a cycle, about) while four are multiplied.
 //   Meanwhile the vector units end the layer for the block before.
 // Limit: the tile unit. Sums are i32 and at most kMaxDepthBits in size.
