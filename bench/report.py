@@ -103,7 +103,8 @@ call from Python, the same in every run; what a call costs in Python is in them,
 {arm_layers}
 
 Cycles by llvm-mca, for every instruction of a layer in the order in which it ran, for each block of
-128 x 128 bits: a model of the core's pipes without cache misses and wrong guesses of branches. Not a time.
+128 x 128 bits: a model of the core's pipes without cache misses and wrong guesses of branches; a call counts as
+the branch that it is, where llvm-mca reckons 100 cycles. Not a time.
 
 {arm_blocks}
 
