@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from model_factory import Builder, Pair, block, conv_stage, out_size
+from model_factory import Builder, Pair, conv_stage, dense_and_blocks, out_size
 
 from bifast.format import FrontendParams, ModelFile
 
@@ -54,24 +54,8 @@ def byte_net(seed: int, frontend: FrontendParams | None = None, *, labels: int =
     image = conv_stage(
         b, "middle", "binary_conv2d", image, stem + 3, (3, 3), (1, 1), (1, 1), planes=1
     )
-    height, wide, channels = b.buffers[image].shape
-    frames = b.buffer("f32", (height, 1, memory))
-    signs = b.buffer("bits", (height, 1, memory))
-    b.add(
-        "dense",
-        "binary_conv2d",
-        image,
-        out_f32=frames,
-        out_bits=signs,
-        kernel=(1, wide),
-        stride=(1, 1),
-        dilation=(1, 1),
-        weights=b.weights("binary_conv2d", wide * channels, memory),
-        **b.affine(memory, (wide * channels) ** 0.5),
-    )
-    for i in range(4):
-        level = [depth for depth in range(3) if (i + 1) % (1 << depth) == 0]
-        block(b, f"block{i}", frames, signs, 60, level, taps=int(rng.integers(1, 6)))
+    frames = dense_and_blocks(b, image, memory, 60, rng)
+    height = b.buffers[frames].shape[0]
     last = quantise(b, "last bytes", frames, 20.0, 128.5)
     logits = b.buffer("f32", (1, 1, labels))
     b.add(

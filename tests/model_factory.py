@@ -221,6 +221,31 @@ def layer_model(
     return b.model(fields.get("out_f32", 0), 5)
 
 
+def dense_and_blocks(
+    b: Builder, image: int, memory: int, hidden: int, rng: np.random.Generator
+) -> int:
+    """Add a dense layer from signs to `memory` channels and four blocks; return their floats."""
+    height, wide, channels = b.buffers[image].shape
+    frames = b.buffer("f32", (height, 1, memory))
+    signs = b.buffer("bits", (height, 1, memory))
+    b.add(
+        "dense",
+        "binary_conv2d",
+        image,
+        out_f32=frames,
+        out_bits=signs,
+        kernel=(1, wide),
+        stride=(1, 1),
+        dilation=(1, 1),
+        weights=b.weights("binary_conv2d", wide * channels, memory),
+        **b.affine(memory, (wide * channels) ** 0.5),
+    )
+    for i in range(4):
+        level = [depth for depth in range(3) if (i + 1) % (1 << depth) == 0]
+        block(b, f"block{i}", frames, signs, hidden, level, taps=int(rng.integers(1, 6)))
+    return frames
+
+
 def random_net(seed: int, *, frontend: FrontendParams | None = None) -> ModelFile:
     """Return a small net with every kind of layer, three depths and odd channel counts."""
     rng = np.random.default_rng(seed)
@@ -234,24 +259,7 @@ def random_net(seed: int, *, frontend: FrontendParams | None = None) -> ModelFil
     image = conv_stage(
         b, "middle", "binary_conv2d", image, stem + 3, (3, 2), (1, 2), (1, 0), planes=1
     )
-    height, wide, channels = b.buffers[image].shape
-    frames = b.buffer("f32", (height, 1, memory))
-    first = b.buffer("bits", (height, 1, memory))
-    b.add(
-        "dense",
-        "binary_conv2d",
-        image,
-        out_f32=frames,
-        out_bits=first,
-        kernel=(1, wide),
-        stride=(1, 1),
-        dilation=(1, 1),
-        weights=b.weights("binary_conv2d", wide * channels, memory),
-        **b.affine(memory, (wide * channels) ** 0.5),
-    )
-    for i in range(4):
-        level = [depth for depth in range(3) if (i + 1) % (1 << depth) == 0]
-        block(b, f"block{i}", frames, first, hidden, level, taps=int(rng.integers(1, 6)))
+    frames = dense_and_blocks(b, image, memory, hidden, rng)
     normal = b.buffer("f32", b.buffers[frames].shape)
     b.add("normal", "elementwise", frames, out_f32=normal, **b.affine(memory, 1.0, slope="each"))
     b.add("twice", "elementwise", normal, out_f32=normal, residual=frames)

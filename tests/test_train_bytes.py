@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from test_train_export import LABELS, features, random_net
+from test_train_export import LABELS, both_scores, features, random_net
 
 import bifast
 from bifast.errors import UnsupportedError
@@ -39,13 +39,8 @@ def exported(request: pytest.FixtureRequest) -> Exported:
 
 
 def test_engine_gives_pytorchs_bits(exported: Exported, isa: str) -> None:
-    net, file = exported
-    model = bifast.Model.load(file.to_bytes(), isa=isa)
-    x = features()
-    for depth, name in enumerate(net.depths):
-        with torch.no_grad():
-            expected = net(x, depth).numpy()
-        assert model.run_features(x.numpy(), depth=name).tobytes() == expected.tobytes()
+    for got, expected in both_scores(*exported, isa):
+        assert got.tobytes() == expected.tobytes()
 
 
 def test_all_weights_of_a_file_are_bits_or_bytes(exported: Exported) -> None:

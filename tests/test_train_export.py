@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
@@ -22,6 +24,7 @@ from bifast.train.recipe import Recipe
 
 torch.set_num_threads(1)
 LABELS = tuple("abcdefghij")
+Scores = NDArray[np.float32]
 
 
 def random_net(spec: NetSpec) -> KeywordNet:
@@ -54,14 +57,18 @@ def exported(request: pytest.FixtureRequest) -> tuple[KeywordNet, ModelFile]:
     return net, export_model(net, LABELS, FRONTEND_PAPER, {"name": "random"})
 
 
-def test_engine_scores_equal_pytorch(exported: tuple[KeywordNet, ModelFile], isa: str) -> None:
-    net, file = exported
+def both_scores(net: KeywordNet, file: ModelFile, isa: str) -> Iterator[tuple[Scores, Scores]]:
+    """Yield the engine's scores of some features and PyTorch's, depth by depth."""
     model = bifast.Model.load(file.to_bytes(), isa=isa)
     x = features()
     for depth, name in enumerate(net.depths):
         with torch.no_grad():
             expected = net(x, depth).numpy()
-        got = model.run_features(x.numpy()[..., None], depth=name)
+        yield model.run_features(x.numpy(), depth=name), expected
+
+
+def test_engine_scores_equal_pytorch(exported: tuple[KeywordNet, ModelFile], isa: str) -> None:
+    for got, expected in both_scores(*exported, isa):
         # The first layer's sum has another order in PyTorch; all else is exact but the last sum.
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4 * np.abs(expected).max())
 

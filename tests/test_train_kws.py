@@ -7,9 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from test_train_export import LABELS, features, random_net
+from test_train_export import LABELS, both_scores, features, random_net
 
-import bifast
 from bifast.format import FRONTEND_PAPER, ModelFile
 from bifast.train.export.model import export_model, float_bytes
 from bifast.train.nets import NETS, KeywordNet, NetSpec
@@ -32,13 +31,7 @@ def exported(request: pytest.FixtureRequest) -> tuple[KeywordNet, ModelFile]:
 
 
 def test_engine_gives_the_bits_of_pytorch(exported: tuple[KeywordNet, ModelFile], isa: str) -> None:
-    net, file = exported
-    model = bifast.Model.load(file.to_bytes(), isa=isa)
-    x = features()
-    for depth, name in enumerate(net.depths):
-        with torch.no_grad():
-            expected = net(x, depth).numpy()
-        got = model.run_features(x.numpy()[..., None], depth=name)
+    for got, expected in both_scores(*exported, isa):
         assert np.array_equal(got.view(np.uint32), expected.view(np.uint32))
 
 
