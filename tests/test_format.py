@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -118,6 +119,14 @@ def test_save_removes_its_temporary_file_when_renaming_fails(tmp_path: Path) -> 
     with pytest.raises(OSError, match=r"."):
         MODEL.save(target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_save_takes_no_pipes_or_devices_place(tmp_path: Path) -> None:
+    target = tmp_path / "pipe"
+    os.mkfifo(target)
+    with pytest.raises(OSError, match=r"a device or a pipe: .*pipe"):
+        MODEL.save(target)
+    assert target.is_fifo()
 
 
 def test_load_of_a_missing_file_is_an_os_error(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,14 @@ def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a file beside `path`, bring it to the disk and rename it over `path`.
 
     Whatever fails, the earlier file stays as it was and nothing is left beside it.
+
+    Raises
+    ------
+    OSError
+        If it can not be written, or `path` is a device or a pipe: a renamed file would take its place.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "expected a file or none, got a device or a pipe", str(path))
     beside = path.with_name(f".{path.name}.part{path.suffix}")
     try:
         write(beside)
