@@ -206,6 +206,15 @@ def test_recordings_that_disagree_are_refused_by_name(embed: bifast.Model) -> No
         enroll.enroll(embed, "mine", mixed, some_negatives())
 
 
+def test_one_recording_given_twice_is_refused_by_name(embed: bifast.Model) -> None:
+    first, *others = said("left")
+    twice = [first, *others, ("copy.wav", first[1].copy())]
+    with pytest.raises(
+        enroll.RefusedError, match=rf"^copy.wav: is the same recording as {first[0]}"
+    ):
+        enroll.enroll(embed, "mine", twice, some_negatives())
+
+
 def test_word_like_one_that_the_model_knows_is_refused() -> None:
     model = bifast.Model.load("bifsmn")
     with pytest.raises(enroll.RefusedError, match="'mine' is too like 'stop'"):

@@ -176,11 +176,15 @@ def _check_word(model: Model, word: str) -> None:
 def _find_words(model: Model, waves: Sequence[tuple[str, Floats]]) -> list[Recording]:
     """Find the word in each recording; all that is wrong with any of them is told at once."""
     found, reasons = [], []
-    for name, wave in waves:
+    for index, (name, wave) in enumerate(waves):
         try:
             found.append(find_word(name, wave, model.sample_rate))
         except RefusedError as error:
             reasons += error.reasons
+            continue
+        twins = [other for other, earlier in waves[:index] if np.array_equal(wave, earlier)]
+        if twins:
+            reasons.append(f"{name}: is the same recording as {twins[0]}; say the word once more")
     if reasons:
         raise RefusedError(reasons)
     return found
