@@ -46,17 +46,41 @@ template <int kTile>
 [[gnu::always_inline]] inline void store_tile(void* to, size_t stride) {
   asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(to), "r"(stride), "i"(kTile) : "memory");
 }
+// Unsigned activations, signed weights.
 template <int kSums, int kA, int kB>
 [[gnu::always_inline]] inline void multiply_tiles() {
-  asm volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kA), "i"(kB));
-}
-
-template <int kSums, int kA, int kB>
-[[gnu::always_inline]] inline void multiply_unsigned_tiles() {
   asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(kSums), "i"(kA), "i"(kB));
 }
 [[gnu::always_inline]] inline void clear_tiles() {
   asm volatile("tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3" ::);
+}
+
+// Sums of 2 x 2 tiles.
+[[gnu::always_inline]] inline void load_sums(const int32_t* sums, size_t row_bytes) {
+  load_tile<0>(sums, row_bytes);
+  load_tile<1>(sums + kTileRows, row_bytes);
+  load_tile<2>(sums + kTileRows * row_bytes / sizeof(int32_t), row_bytes);
+  load_tile<3>(sums + kTileRows * row_bytes / sizeof(int32_t) + kTileRows, row_bytes);
+}
+[[gnu::always_inline]] inline void store_sums(void* sums, size_t row_bytes) {
+  auto* below = static_cast<uint8_t*>(sums) + kTileRows * row_bytes;
+  store_tile<0>(sums, row_bytes);
+  store_tile<1>(static_cast<uint8_t*>(sums) + kTileRows * sizeof(int32_t), row_bytes);
+  store_tile<2>(below, row_bytes);
+  store_tile<3>(below + kTileRows * sizeof(int32_t), row_bytes);
+}
+
+// One step of depth: 32 positions at `a`, two tiles of 16 channels of weights.
+[[gnu::always_inline]] inline void add_step(const uint8_t* a, size_t stride, const void* low,
+                                            const void* high, size_t weights_stride) {
+  load_tile<4>(a, stride);
+  load_tile<6>(low, weights_stride);
+  multiply_tiles<0, 4, 6>();
+  load_tile<7>(high, weights_stride);
+  multiply_tiles<1, 4, 7>();
+  load_tile<5>(a + kTileRows * stride, stride);
+  multiply_tiles<2, 5, 6>();
+  multiply_tiles<3, 5, 7>();
 }
 
 inline void begin_tiles(const TileConfig& config) { asm volatile("ldtilecfg %0" ::"m"(config)); }
@@ -149,39 +173,20 @@ void spread_image(const BinaryImage& image, const Layout& layout, uint8_t* to) {
 
 // ---- the product --------------------------------------------------------------------------------
 
-// One step of depth: 32 positions, 32 channels.
-[[gnu::always_inline]] inline void add_step(const uint8_t* a, size_t stride,
-                                            const uint8_t* weights) {
-  load_tile<4>(a, stride);
-  load_tile<6>(weights, kStepBytes);
-  multiply_tiles<0, 4, 6>();
-  load_tile<7>(weights + kTileBytes, kStepBytes);
-  multiply_tiles<1, 4, 7>();
-  load_tile<5>(a + kTileRows * stride, stride);
-  multiply_tiles<2, 5, 6>();
-  multiply_tiles<3, 5, 7>();
-}
-
 // sums[32 positions][32 channels] of some steps of depth, added to those before.
 void multiply_block(const uint8_t* a, size_t stride, const uint32_t* taps, size_t steps,
                     const uint8_t* weights, int32_t* sums, bool add) {
   constexpr size_t kRowBytes = kBlock * sizeof(int32_t);
-  int32_t* below = sums + kTileRows * kBlock;
   if (add) {
-    load_tile<0>(sums, kRowBytes);
-    load_tile<1>(sums + kTileRows, kRowBytes);
-    load_tile<2>(below, kRowBytes);
-    load_tile<3>(below + kTileRows, kRowBytes);
+    load_sums(sums, kRowBytes);
   } else {
     clear_tiles();
   }
   for (size_t step = 0; step < steps; ++step) {
-    add_step(a + taps[step], stride, weights + step * kStepWeights);
+    const uint8_t* tiles = weights + step * kStepWeights;
+    add_step(a + taps[step], stride, tiles, tiles + kTileBytes, kStepBytes);
   }
-  store_tile<0>(sums, kRowBytes);
-  store_tile<1>(sums + kTileRows, kRowBytes);
-  store_tile<2>(below, kRowBytes);
-  store_tile<3>(below + kTileRows, kRowBytes);
+  store_sums(sums, kRowBytes);
 }
 
 // ---- the end of the layer -----------------------------------------------------------------------
@@ -337,20 +342,9 @@ void byte_runs(const uint8_t* a, size_t a_stride, const uint32_t* offset, size_t
       for (size_t run = 0; run < n_runs; ++run) {
         const uint8_t* from = a + row * a_stride + offset[run];
         const int8_t* weights = w + 4 * (run * run_length * cols + c);
-        load_tile<4>(from, a_stride);
-        load_tile<6>(weights, stride);
-        multiply_unsigned_tiles<0, 4, 6>();
-        load_tile<7>(weights + kStepBytes, stride);
-        multiply_unsigned_tiles<1, 4, 7>();
-        load_tile<5>(from + kTileRows * a_stride, a_stride);
-        multiply_unsigned_tiles<2, 5, 6>();
-        multiply_unsigned_tiles<3, 5, 7>();
+        add_step(from, a_stride, weights, weights + kStepBytes, stride);
       }
-      float* to = out + row * cols + c;
-      store_tile<0>(to, stride);
-      store_tile<1>(to + kTileRows, stride);
-      store_tile<2>(to + kTileRows * cols, stride);
-      store_tile<3>(to + kTileRows * cols + kTileRows, stride);
+      store_sums(out + row * cols + c, stride);
     }
   }
   end_tiles();
