@@ -15,7 +15,7 @@
 #include "error.h"
 #include "frontend/frontend.h"
 #include "model.h"
-#include "selfcheck.h"
+#include "selfcheck/selfcheck.h"
 
 namespace {
 

@@ -12,7 +12,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "kernels/kernels.h"
-#include "selfcheck.h"
+#include "selfcheck/selfcheck.h"
 
 namespace {
 

@@ -2,8 +2,8 @@
 //
 // The data are pseudo-random but the same on every run, and include the widest counts that the
 // contracts allow.
-#ifndef BIFAST_SELFCHECK_H_
-#define BIFAST_SELFCHECK_H_
+#ifndef BIFAST_SELFCHECK_SELFCHECK_H_
+#define BIFAST_SELFCHECK_SELFCHECK_H_
 
 #include <cstddef>
 
@@ -21,4 +21,4 @@ void check_kernel(const Kernels& kernels, size_t index);
 
 }  // namespace bifast
 
-#endif  // BIFAST_SELFCHECK_H_
+#endif  // BIFAST_SELFCHECK_SELFCHECK_H_
