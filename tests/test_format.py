@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import struct
@@ -16,6 +17,7 @@ import pytest
 from model_factory import SMALL_FRONTEND, bifsmn, layer_model, random_net, tuned
 
 from bifast import FormatError, UnsupportedError, Word, _core
+from bifast.atomic import write_atomic
 from bifast.format import FRONTEND_PAPER, Buffer, Level, ModelFile, Op, Tensor
 
 MODEL = random_net(3, frontend=SMALL_FRONTEND)
@@ -119,6 +121,22 @@ def test_save_removes_its_temporary_file_when_renaming_fails(tmp_path: Path) -> 
     with pytest.raises(OSError, match=r"."):
         MODEL.save(target)
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "model.bifast"
+
+    def fill(beside: Path) -> None:
+        beside.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OSError, match="No space left on device") as found:
+        write_atomic(path, fill)
+    assert (found.value.errno, found.value.filename) == (errno.ENOSPC, str(path))
+    with pytest.raises(FileNotFoundError) as missing:
+        MODEL.save(tmp_path / "nowhere" / "x.bifast")
+    assert missing.value.filename == str(tmp_path / "nowhere" / "x.bifast")
+    assert not list(tmp_path.iterdir())
 
 
 def test_save_takes_no_pipes_or_devices_place(tmp_path: Path) -> None:

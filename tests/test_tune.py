@@ -189,6 +189,68 @@ def test_text_says_what_it_was_tuned_on(
     assert "broken.wav" in text
 
 
+def test_a_clip_that_is_broken_is_named_at_once_and_counted(
+    model: Path, words: Path, background: Path, tmp_path: Path, capsys: Any
+) -> None:
+    other = shutil.copytree(words, tmp_path / "words")
+    for word in WORDS:
+        (other / word / "00000000_nohash_0.wav").write_bytes(b"no sound")
+    assert tune(tmp_path / "t.bifast", model, other, background) == 0
+    out, err = capsys.readouterr()
+    for word in WORDS:
+        assert f"bifast tune: left out: {word}/00000000_nohash_0.wav: " in err
+    assert "reported on 2 other clips" in out
+    assert "left out 2 that could not be read: yes/00000000_nohash_0.wav: " in out
+
+
+def test_margins_alone_leave_the_words_as_they_are(
+    model: Path, words: Path, background: Path, tmp_path: Path, capsys: Any
+) -> None:
+    out = tmp_path / "t.bifast"
+    assert tune(out, model, words, background, options="--margins-only") == 0
+    old, new = ModelFile.load(model), ModelFile.load(out)
+    usual = [None if label in ("unknown", "silence") else bifast.Word() for label in LABELS]
+    assert [*new.words] == usual
+    assert replace(new, words=(), cascade=(), card=old.card) == old
+    assert new.card["cascade"]["loss"] == pytest.approx(0.003)
+    assert "the model's own thresholds" in capsys.readouterr().out
+    tuned = tuple(word and word._replace(threshold=0.4, smoothing=0.3) for word in usual)
+    replace(old, words=tuned).save(out)
+    assert tune(out, out, words, background, options="--margins-only") == 0
+    assert ModelFile.load(out).words == tuned
+
+
+def test_margins_alone_need_depths_and_one_smoothing(
+    model: Path, words: Path, background: Path, tmp_path: Path, capsys: Any
+) -> None:
+    old, path = ModelFile.load(model), tmp_path / "other.bifast"
+    mixed = [None] * 8 + [bifast.Word(smoothing=0.5), bifast.Word(smoothing=0.25), None, None]
+    replace(old, words=tuple(mixed)).save(path)
+    assert tune(tmp_path / "t", path, words, background, options="--margins-only") == 2
+    assert "smoothed over the same seconds, got other6 0.5, other7 0.25" in capsys.readouterr().err
+    assert tune(tmp_path / "t", path, words, options="--margins-only --smoothing 1") == 2
+    assert "--smoothing: expected none with --margins-only" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(
+    model: Path, words: Path, background: Path, tmp_path: Path, capsys: Any
+) -> None:
+    missing = tmp_path / "missing" / "t.bifast"
+    assert tune(missing, model, words, background) == 2
+    plot = f"--plot {missing.with_suffix('.png')}"
+    assert tune(tmp_path / "t.bifast", model, words, background, options=plot) == 2
+    err = capsys.readouterr().err
+    assert f"{missing}: its folder does not exist" in err
+    assert f"{missing.with_suffix('.png')}: its folder does not exist" in err
+    assert "tuning" not in err
+
+
+def test_a_model_without_words_is_told(words: Path, capsys: Any, tmp_path: Path) -> None:
+    assert tune(tmp_path / "t.bifast", Path("bifast-embed"), words) == 2
+    err = capsys.readouterr().err
+    assert "has no words to tune: all its labels are unknown; `bifast enroll` gives it words" in err
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [

@@ -87,11 +87,13 @@ def wanted(names: Iterable[str], size: int = 1024) -> list[tuple[str, int]]:
     """Words, and the time in ms of the chunk in which a listener hears each."""
     found = []
     with MODEL.listen(dict.fromkeys(names)) as listener:
+        quiet = np.zeros(listener.quiet, np.int16)
+        found += [(event.word, 0) for event in listener.push(quiet)]
         for first in range(0, len(SENTENCE), size):
             for event in listener.push(SENTENCE[first : first + size]):
                 found.append((event.word, 1000 * first // RATE))
-        found += [(e.word, 1000 * len(SENTENCE) // RATE) for e in listener.flush()]
-    return found
+        rest = listener.push(quiet) + listener.flush()
+        return found + [(event.word, 1000 * len(SENTENCE) // RATE) for event in rest]
 
 
 # ---- words ---------------------------------------------------------------------------------------
@@ -136,6 +138,27 @@ def test_detections_come_before_the_audio_ends() -> None:
             return await client.read_event()
 
     assert Detection.from_event(serve(talk)).name == "yes"
+
+
+def sound(word: str) -> conftest.Array:
+    return conftest.read_wav(next(p for p in shipped.sounds() if p.name.startswith(f"{word}-")))
+
+
+@pytest.mark.parametrize("size", [160, 1024, 10**6])
+def test_a_word_that_ends_with_the_audio_is_heard(size: int) -> None:
+    """A clip of a second alone: what is averaged reaches beyond its end, and before its start."""
+
+    async def talk(connect: Any) -> list[Event]:
+        async with connect() as client:
+            found = []
+            for word in ("yes", "no"):
+                await say(client, chunks(sound(word), size), [])  # as None: all words
+                found += await answers(client, 1)
+            return found
+
+    found = [Detection.from_event(event) for event in serve(talk)]
+    assert [d.name for d in found] == ["yes", "no"]
+    assert all(d.timestamp is not None and d.timestamp <= 1000 for d in found)
 
 
 def test_audio_without_a_word_is_told_and_the_next_is_heard() -> None:
@@ -238,19 +261,22 @@ def test_a_bad_event_is_told_and_ends_that_client_alone(event: Event, message: s
     assert Pong.from_event(pong).text == "there?"
 
 
-def test_an_unknown_word_is_told_and_the_known_ones_are_heard() -> None:
+def test_an_unknown_word_is_not_detected_once_and_the_known_ones_are_heard(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def talk(connect: Any) -> list[Event]:
         async with connect() as client:
             await say(client, chunks(SENTENCE), ["yess", "yes"])
-            heard = await answers(client, 2)
+            heard = await answers(client, 1)
             await say(client, chunks(SENTENCE), ["yess"])
+            await client.write_event(Ping(text="then").event())
             return heard + await answers(client, 2)
 
-    error, heard, again, end = serve(talk)
-    assert "unknown word 'yess': expected one of yes, no, stop" in Error.from_event(error).text
+    heard, end, pong = serve(talk)
     assert heard.data["name"] == "yes"
-    assert Error.is_type(again.type)
     assert NotDetected.is_type(end.type)
+    assert Pong.from_event(pong).text == "then"
+    assert sum("unknown word 'yess'" in message for message in caplog.messages) == 2
 
 
 @pytest.mark.parametrize("junk", [b"\xff\n", b"[]\n", b"{}\n", b'{"type": 3}\n', b"x" * 99])

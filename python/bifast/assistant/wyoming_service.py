@@ -1,8 +1,8 @@
 """A wake-word service of the Wyoming protocol, which Home Assistant speaks (extra `wyoming`).
 
 A client asks what there is (describe), says which words it waits for (detect), and sends audio; it gets a
-detection for each word, or not-detected where the audio ends without one. Each client has a stream of
-its own.
+detection for each word, or one not-detected where the audio ends without one. Each client has a stream of
+its own, which hears what `bifast listen` hears in the same audio: as if silence were before and after it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from functools import partial
 from typing import Any, NamedTuple
 
+import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event, Eventable
@@ -81,6 +82,7 @@ class Handler(AsyncEventHandler):
         self._listener: bifast.Listener | None = None
         self._pcm: Pcm | None = None
         self._begin = 0  # ms, of the first sample
+        self._lead = 0  # samples of silence before it
         self._heard = False
 
     async def run(self) -> None:
@@ -116,42 +118,50 @@ class Handler(AsyncEventHandler):
         elif Detect.is_type(event.type):
             await self._detect(Detect.from_event(event))
         elif AudioStart.is_type(event.type):
-            self._start(AudioStart.from_event(event).timestamp)
+            await self._start(AudioStart.from_event(event).timestamp)
         elif AudioChunk.is_type(event.type):
             await self._push(AudioChunk.from_event(event))
         elif AudioStop.is_type(event.type):
             await self._end()
 
     async def _detect(self, wish: Detect) -> None:
-        """Take the words to wait for; those that there are not are told, and left out."""
+        """Take the words to wait for; no names mean all.
+
+        A word that there is not is never detected, and the audio's end says so, once: the protocol has one
+        answer to it, and other services give it too. The log names the word.
+        """
         known = list(self._service.words)
-        names = known if wish.names is None else list(dict.fromkeys(wish.names))
+        names = list(dict.fromkeys(wish.names or known))
         self._names = [name for name in names if name in known]
         self._context = wish.context
         self._stop()
         for name in names:
             if name not in known:
-                await self._refuse(unknown("word", name, known))
+                _LOG.warning("%s", unknown("word", name, known))
 
-    def _start(self, timestamp: int | None) -> None:
+    async def _start(self, timestamp: int | None) -> None:
         self._stop()
         self._begin = timestamp or 0
         self._heard = False
         if self._names:
             self._listener = self._service.listen(self._names)
+            self._lead = self._listener.quiet
+            await self._be_quiet(self._listener)
 
     async def _push(self, chunk: AudioChunk) -> None:
         if self._listener is None:
-            self._start(chunk.timestamp)
+            await self._start(chunk.timestamp)
         listener, form = self._listener, Form(chunk.rate, chunk.width, chunk.channels)
         if listener is None:  # no word is wanted
             return
         if self._pcm is None or self._pcm.form != form:
             pcm = Pcm(form, self._service.model.sample_rate)
-            if self._pcm is not None and listener.stream.position:
+            if self._pcm is not None and listener.stream.position > self._lead:
                 # Another rate: the windows must not hold samples of both.
-                await self._tell(listener.flush())
-                listener.reset(listener.stream.position)
+                position = listener.stream.position
+                await self._finish(listener)
+                listener.reset(position - listener.quiet)
+                await self._be_quiet(listener)
             self._pcm = pcm
         before = self._begin + self._milliseconds()
         await self._tell(listener.push(self._pcm(chunk.audio)), before)
@@ -159,15 +169,24 @@ class Handler(AsyncEventHandler):
     async def _end(self) -> None:
         """Take the end of the audio; say so if it had no word."""
         if self._listener is not None:
-            await self._tell(self._listener.flush())
+            await self._finish(self._listener)
         self._stop()
         if not self._heard:
             await self._send(NotDetected(context=self._context))
 
-    async def _tell(self, events: list[bifast.Event], timestamp: int | None = None) -> None:
+    async def _be_quiet(self, listener: bifast.Listener) -> None:
+        """Take silence before the audio, or after it: as many windows hold a word as are averaged."""
+        now = self._begin + max(0, self._milliseconds())
+        await self._tell(listener.push(np.zeros(listener.quiet, np.int16)), now)
+
+    async def _finish(self, listener: bifast.Listener) -> None:
+        """Take the end of the audio; what is heard there has its time."""
+        end = self._begin + self._milliseconds()
+        await self._be_quiet(listener)
+        await self._tell(listener.flush(), end)
+
+    async def _tell(self, events: list[bifast.Event], timestamp: int) -> None:
         """Send detections with the time of the chunk in which they were found, in ms."""
-        if timestamp is None:
-            timestamp = self._begin + self._milliseconds()
         for event in events:
             self._heard = True
             _LOG.info("heard %s (%.3f)", event.word, event.score)
@@ -176,7 +195,8 @@ class Handler(AsyncEventHandler):
     def _milliseconds(self) -> int:
         if self._listener is None:
             return 0
-        return 1000 * self._listener.stream.position // self._service.model.sample_rate
+        samples = self._listener.stream.position - self._lead
+        return 1000 * samples // self._service.model.sample_rate
 
     def _stop(self) -> None:
         if self._listener is not None:

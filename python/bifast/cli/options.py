@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import bifast
@@ -161,6 +162,12 @@ def add_own(parser: argparse.ArgumentParser) -> None:
         help="take in a binarizer of your own, known by its registered name or its class's name in "
         "lower case; may be repeated",
     )
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a file whose folder is not there, before the work and not after it."""
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: its folder does not exist")
 
 
 def positive_int(text: str) -> int:

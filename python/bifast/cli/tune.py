@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ Intervals hold 95 % (exact: Garwood's, Clopper and Pearson's). Nothing heard in 
 examples:
   bifast tune bifsmn --positives recordings/
   bifast tune my.bifast --positives words/ --background radio.flac kitchen/ --rate 0.5 --out tuned.bifast
+  bifast tune bifsmn --positives recordings/ --margins-only
+
+What cannot be read is named as it is met, left out and counted.
 
 exit codes: 0; 2 the command line, the model or the data are wrong.
 """
@@ -68,6 +72,11 @@ def register(commands: options.Subparsers) -> None:
     parser.add_argument(
         "--seed", type=options.positive_int, default=1, metavar="N", help="(default: %(default)s)"
     )
+    parser.add_argument(
+        "--margins-only",
+        action="store_true",
+        help="leave thresholds and smoothing as they are and find the margins of depth auto for them",
+    )
     options.add_isa(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
@@ -93,8 +102,15 @@ def run(args: argparse.Namespace) -> int:
     if model.sample_rate == 0:
         raise ValueError(f"{args.model}: takes no audio: there is nothing to listen with")
     output = Path(args.out or f"{Path(args.model).stem}-tuned.bifast")
+    options.check_folder(output)
+    if args.plot is not None:
+        options.check_folder(Path(args.plot))
+    if args.margins_only and args.smoothing is not None:
+        raise ValueError("--smoothing: expected none with --margins-only, which leaves it as it is")
     background = [Path(path) for path in args.background]
-    material = find_material(model.labels, Path(args.positives), background, model.sample_rate)
+    material = find_material(
+        model.labels, Path(args.positives), background, model.sample_rate, _tell
+    )
     asked = Options(
         hop=args.hop,
         rate=args.rate,
@@ -102,14 +118,19 @@ def run(args: argparse.Namespace) -> int:
         loss=args.loss / 100,
         minutes=args.minutes,
         seed=args.seed,
+        margins_only=args.margins_only,
     )
     tuned = tune(model, material, asked, _track)
     tuned.file.save(output)
     picture = _draw(tuned, f"{args.model}, {asked.rate:g} per hour and word", output, args.plot)
     told = {"model": str(args.model), "isa": model.isa, "output": str(output), "plot": picture}
     told |= tuned.report
-    print(json.dumps(told) if args.json else _text(told, asked.rate))
+    print(json.dumps(told) if args.json else _text(told, asked.rate, kept=asked.margins_only))
     return 0
+
+
+def _tell(line: str) -> None:
+    print(f"bifast tune: left out: {line}", file=sys.stderr)
 
 
 def _track(items: Sequence[Any], label: str) -> Iterator[Any]:
@@ -129,7 +150,7 @@ def _share(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _text(told: dict[str, Any], rate: float) -> str:
+def _text(told: dict[str, Any], rate: float, *, kept: bool) -> str:
     hours, clips = told["hours"], told["clips"]
     header = ["recall %", "95 %", "heard wrongly", "per hour", "95 %"]
     words = [
@@ -142,8 +163,12 @@ def _text(told: dict[str, Any], rate: float) -> str:
             f"on {clips['report']} other clips and {hours['report']:.2f} h"
         ),
         (
-            f"windows every {told['hop']:.3f} s, smoothed over {told['smoothing']:.3f} s; thresholds for "
-            f"{rate:g} false accepts per hour and word:"
+            f"windows every {told['hop']:.3f} s, smoothed over {told['smoothing']:.3f} s; "
+            + (
+                "the model's own thresholds:"
+                if kept
+                else f"thresholds for {rate:g} false accepts per hour and word:"
+            )
         ),
         format_table(["word", "threshold", *header], words, "lrrrrrr"),
         "all words, each held to so many per hour when tuned:",
@@ -155,14 +180,17 @@ def _text(told: dict[str, Any], rate: float) -> str:
     ]
     if "cascade" in told:
         parts += _cascade_text(told["cascade"], header)
+    elif len(told["depths"]) > 1:
+        parts.append("depth auto: no cascade of the depths loses so little; there are no margins")
     parts.append(_stream_text(told["stream"]))
-    if rate * hours["tuning"] < 1:
+    if not kept and rate * hours["tuning"] < 1:
         parts.append(
             f"note: {hours['tuning']:.2f} h of background are too few for {rate:g} per hour: thresholds are "
             "those at which nothing was heard"
         )
     if told["broken"]:
-        parts.append(f"left out {len(told['broken'])}: {'; '.join(told['broken'][:5])}")
+        shown = "; ".join(told["broken"][:5]) + ("; ..." if len(told["broken"]) > 5 else "")
+        parts.append(f"left out {len(told['broken'])} that could not be read: {shown}")
     parts.append(f"wrote {told['output']}" + (f" and {told['plot']}" if told["plot"] else ""))
     return "\n\n".join(parts)
 

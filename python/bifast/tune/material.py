@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,8 @@ class Material:
         Hz.
     broken
         What could not be read, each with its reason.
+    tell
+        Called with each of these as it is met.
     """
 
     folder: DataFolder
@@ -50,6 +52,7 @@ class Material:
     background: tuple[Path, ...]
     rate: int
     broken: list[str] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda why: None
     _pieces: int = 0
 
     def clips(self, part: Part) -> list[Clip]:
@@ -80,7 +83,7 @@ class Material:
                     yield PARTS[self._pieces % 2], piece
                     self._pieces += 1
             except (OSError, FormatError) as error:
-                self.broken.append(f"{source}: {error}")
+                self._leave_out(f"{source}: {error}")
             return
         wave = self._decoded(*source)
         if wave is not None:
@@ -89,12 +92,20 @@ class Material:
     def _decoded(self, folder: DataFolder, clip: Clip) -> Wave | None:
         wave = folder.wave(clip)
         if wave is None:
-            self.broken.append(folder.broken[-1])
+            self._leave_out(folder.broken[-1])
         return wave
+
+    def _leave_out(self, why: str) -> None:
+        self.broken.append(why)
+        self.tell(why)
 
 
 def find_material(
-    labels: Sequence[str], positives: Path, background: Sequence[Path], rate: int
+    labels: Sequence[str],
+    positives: Path,
+    background: Sequence[Path],
+    rate: int,
+    tell: Callable[[str], None] = lambda why: None,
 ) -> Material:
     """Look what there is.
 
@@ -108,6 +119,8 @@ def find_material(
         Folders and files; none: those of `positives`, if it has an `index.csv`.
     rate
         Hz.
+    tell
+        Told what cannot be read, as it is met.
 
     Raises
     ------
@@ -121,17 +134,27 @@ def find_material(
             raise FileNotFoundError(f"no such file or folder: {path}")
     if not positives.is_dir():
         raise ValueError(f"--positives: expected a folder, got {positives}")
+    possible = [word for word in labels if word not in NOT_WORDS]
+    if not possible:
+        raise ValueError(
+            "the model has no words to tune: all its labels are "
+            f"{', '.join(labels)}; `bifast enroll` gives it words"
+        )
     folder = DataFolder(positives)
     spoken = [{c.word for c in folder.clips("keyword", s)} for s in ("validation", "testing")]
-    words = [w for w in labels if w not in NOT_WORDS and all(w in found for found in spoken)]
+    words = [w for w in possible if all(w in found for found in spoken)]
     if not words:
         raise ValueError(
-            f"{positives}: expected clips of {', '.join(w for w in labels if w not in NOT_WORDS)}, "
+            f"{positives}: expected clips of {', '.join(possible)}, "
             f"both for validation and testing; found {', '.join(sorted(spoken[0] | spoken[1])[:20])}"
         )
     if not background and not (positives / INDEX).is_file():
         raise ValueError("--background: expected folders or files in which no word is spoken")
-    return Material(folder, tuple(words), tuple(background) or (positives,), rate)
+    if folder.skipped:
+        tell(f"{len(folder.skipped)} entries of {positives}, the first: {folder.skipped[0]}")
+    return Material(
+        folder, tuple(words), tuple(background) or (positives,), rate, list(folder.skipped), tell
+    )
 
 
 def _sound_files(path: Path) -> list[Path]:

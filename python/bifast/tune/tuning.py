@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from bifast.tune import live, margins
 from bifast.tune.material import PARTS, Material, Part, Wave
 from bifast.tune.scores import Recording, Setting
 from bifast.tune.thresholds import GRID, Curve, Heard, choose, curve
-from bifast.word import Word
+from bifast.word import NOT_WORDS, Word
 
 RATES = (0.5, 1.0, 2.0, 5.0, 10.0)
 # Windows over which a probability may be averaged.
@@ -50,6 +50,8 @@ class Options:
         Length of the fixed stream.
     seed
         Of all that is drawn.
+    margins_only
+        Leave the settings of the words as they are and find the margins that go with them.
     """
 
     hop: float = 0.25
@@ -58,6 +60,7 @@ class Options:
     loss: float = 0.003
     minutes: float = 20.0
     seed: int = 0
+    margins_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ def tune(model: Model, material: Material, options: Options, track: Track[Any]) 
         If nothing of a part can be read, or an option is out of range.
     """
     file = ModelFile.from_bytes(model.to_bytes())
+    kept = _kept(file) if options.margins_only else None
     heard, stream = _listen_to_all(model, material, options, track)
     hop = _hop(model, options)
     columns = np.array([model.labels.index(word) for word in material.words])
@@ -99,17 +103,23 @@ def tune(model: Model, material: Material, options: Options, track: Track[Any]) 
     setting = Setting(columns, hop, model.window, refractory, model.sample_rate)
     tuning = heard["tuning"][0]
     smoothings: tuple[int, ...] = _WINDOWS
-    if options.smoothing is not None:
-        smoothings = (max(1, round(options.smoothing * model.sample_rate / hop)),)
+    smoothing = options.smoothing if kept is None else next(iter(kept.values())).smoothing
+    if smoothing is not None:
+        smoothings = (max(1, round(smoothing * model.sample_rate / hop)),)
     curves = {n: curve(tuning, n, setting) for n in track(smoothings, "thresholds")}
     windows, chosen = choose(curves, len(columns), options.rate)
+    if kept is not None:
+        chosen = [kept[word].threshold for word in material.words]
     thresholds = np.array([1.0 if t is None else t for t in chosen])
     cascade = margins.tune_cascade(
         heard["tuning"], file, thresholds, windows, setting, loss=options.loss
     )
-    tuned = _with_settings(file, material.words, thresholds, windows * hop / setting.rate, cascade)
+    if kept is None:
+        kept = _settings(material.words, thresholds, windows * hop / setting.rate)
+    tuned = _with_settings(file, kept, cascade)
     reported = {"full": curve(heard["report"][0], windows, setting)}
-    tuned = replace(tuned, card=tuned.card | {"tuned": _card(options, windows, setting, curves)})
+    what = "cascade" if options.margins_only else "tuned"
+    tuned = replace(tuned, card=tuned.card | {what: _card(options, windows, setting, curves)})
     report = {
         "words": _words(material, thresholds, chosen, reported["full"]),
         "rates": _rates(curves[windows], reported["full"], len(columns)),
@@ -118,6 +128,7 @@ def tune(model: Model, material: Material, options: Options, track: Track[Any]) 
         "hours": {part: heard[part][0].hours for part in PARTS},
         "clips": {part: len(heard[part][0].spans) for part in PARTS},
         "broken": material.broken,
+        "depths": list(file.depths),
     }
     final = Model.load(tuned.to_bytes(), isa=model.isa)
     depths = [file.depths[0]]
@@ -198,19 +209,34 @@ def _is_cascade(levels: Sequence[Level | None]) -> bool:
     return sum(level is not None for level in levels) > 1
 
 
-def _with_settings(
-    file: ModelFile,
-    words: Sequence[str],
-    thresholds: NDArray[Any],
-    smoothing: float,
-    cascade: margins.Chosen,
-) -> ModelFile:
-    """Write the settings of the words, and the cascade; what other words have stays."""
-    known = dict(zip(file.labels, file.words, strict=True)) if file.words else {}
-    known |= {
+def _kept(file: ModelFile) -> dict[str, Word]:
+    """Return the settings that margins are to go with; ValueError if there can be no margins."""
+    if len(file.depths) < 2:
+        raise ValueError("--margins-only: expected a model with several depths, got one with one")
+    if not file.words:
+        return {label: Word() for label in file.labels if label not in NOT_WORDS}
+    kept = {n: w for n, w in zip(file.labels, file.words, strict=True) if w is not None}
+    if len({word.smoothing for word in kept.values()}) != 1:
+        raise ValueError(
+            "--margins-only: expected words that are all smoothed over the same seconds, got "
+            + ", ".join(f"{name} {word.smoothing:g}" for name, word in kept.items())
+        )
+    return kept
+
+
+def _settings(words: Sequence[str], thresholds: NDArray[Any], smoothing: float) -> dict[str, Word]:
+    return {
         word: Word(float(t), round(smoothing, 6), _REFRACTORY)
         for word, t in zip(words, thresholds, strict=True)
     }
+
+
+def _with_settings(
+    file: ModelFile, settings: Mapping[str, Word], cascade: margins.Chosen
+) -> ModelFile:
+    """Write the settings of the words, and the cascade; what other words have stays."""
+    known = dict(zip(file.labels, file.words, strict=True)) if file.words else {}
+    known |= settings
     levels = cascade.levels if _is_cascade(cascade.levels) else ()
     return replace(file, words=tuple(known.get(label) for label in file.labels), cascade=levels)
 
@@ -219,9 +245,12 @@ def _card(
     options: Options, windows: int, setting: Setting, curves: dict[int, Curve]
 ) -> dict[str, Any]:
     """Return what the model's card tells of its tuning."""
+    aim: dict[str, float] = {"false_accepts_per_hour_and_word": options.rate}
+    if options.margins_only:
+        aim = {"loss": options.loss}
     return {
         "hop": setting.hop / setting.rate,
-        "false_accepts_per_hour_and_word": options.rate,
+        **aim,
         "hours": round(curves[windows].hours, 3),
         "clips": len(curves[windows].scores),
         "seed": options.seed,
