@@ -185,7 +185,7 @@ def main() -> None:
     args = parser.parse_args()
     build = args.build.resolve()
     models = {}
-    for name in bifast.models():
+    for name in conftest.SPOTTERS:
         with tempfile.TemporaryDirectory() as folder:
             models[name] = count(prepare(Path(folder), name), Path(folder), build)
     with tempfile.TemporaryDirectory() as folder:

@@ -22,7 +22,9 @@ from bifast.float_twin import float_twin
 from bifast.onnx_graph import to_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CASES = [(name, depth) for name in bifast.models() for depth in conftest.shipped_file(name).depths]
+CASES = [
+    (name, depth) for name in conftest.SPOTTERS for depth in conftest.shipped_file(name).depths
+]
 # What runs the float twin, and the module that it needs.
 RUNTIMES = {
     "onnxruntime FP32": "onnxruntime",

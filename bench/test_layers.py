@@ -6,13 +6,12 @@ import conftest
 import numpy as np
 import pytest
 
-import bifast
 from bifast import _core, one_layer
 
 TIMES = 32
 LAYERS = [
     (name, layer)
-    for name in bifast.models()
+    for name in conftest.SPOTTERS
     for layer in one_layer.distinct_layers(conftest.shipped_file(name))
 ]
 

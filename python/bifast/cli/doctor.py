@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from bifast.cli.table import format_table
 
 _EPILOG = """\
 Every kernel of every instruction set that this CPU runs is compared with the scalar kernel on random
-data, bit by bit; then every shipped model on every demo sound at every depth, features and logits.
+data, bit by bit; then every shipped model at every depth, features and logits, on every demo sound, or
+on random pixels where it takes images.
 
 example:
   bifast doctor
@@ -60,13 +63,20 @@ def _kernel_fault(isa: str, index: int) -> str | None:
 def _model_fault(name: str, isa: str) -> str | None:
     """Say where a model's results differ from those of the scalar kernels; None if nowhere."""
     model, scalar = bifast.Model.load(name, isa=isa), bifast.Model.load(name, isa="scalar")
-    for path in shipped.sounds():
-        samples = audio.load(path, model.sample_rate)
-        if not np.array_equal(model.features(samples), scalar.features(samples)):
-            return f"{isa}: features of {path.name} differ from scalar"
+    for what, x in _model_inputs(model):
+        if model.sample_rate and not np.array_equal(model.features(x), scalar.features(x)):
+            return f"{isa}: features of {what} differ from scalar"
         for depth in model.depths:
-            if not np.array_equal(
-                model.run(samples, depth=depth), scalar.run(samples, depth=depth)
-            ):
-                return f"{isa}: logits of {path.name} at depth {depth} differ from scalar"
+            if not np.array_equal(model.run(x, depth=depth), scalar.run(x, depth=depth)):
+                return f"{isa}: logits of {what} at depth {depth} differ from scalar"
     return None
+
+
+def _model_inputs(model: bifast.Model) -> Iterator[tuple[str, Any]]:
+    """Yield the demo sounds, or for a model of images random pixels, with their names."""
+    if model.sample_rate:
+        for path in shipped.sounds():
+            yield path.name, audio.load(path, model.sample_rate)
+    else:
+        pixels = np.random.default_rng(1).integers(0, 256, (3, *model.input_shape))
+        yield "random pixels", pixels.astype(model.input_dtype)
