@@ -4,22 +4,27 @@
 
 Every clip of the test split goes through every model, from the waveform, and then each is timed: rounds
 over all models, in each the best of a few calls, so that whatever else the machine does hits all alike.
-The table gives medians over the rounds.
+The table gives medians over the rounds. Models of one name are seeds of one net: their accuracies give a
+mean and a spread, and the first is timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from frontier_page import PARTS, Result, draw, page
+from frontier_page import PARTS, Result, page
+from frontier_picture import draw
 from rivals import Array, Rival, rivals_of
 
+from bifast.atomic import write_atomic
 from bifast.train.data import TASKS, DataFolder, find_data
 from bifast.train.data.task import load_wave
 
@@ -62,6 +67,27 @@ def clock(rivals: list[Rival], waves: list[Array], rounds: int) -> list[dict[str
     return [dict(zip(PARTS, row, strict=True)) for row in medians.tolist()]
 
 
+def seeds(rivals: list[Rival]) -> list[list[Rival]]:
+    """Put models of one title together, in the order of the first of each."""
+    groups: dict[str, list[Rival]] = {}
+    for rival in rivals:
+        groups.setdefault(rival.title, []).append(rival)
+    return list(groups.values())
+
+
+def write(results: list[Result], clips: int, page_path: Path, measured: Path) -> None:
+    """Write the page, and the figures and the picture into a folder beside it."""
+    measured.mkdir(parents=True, exist_ok=True)
+    draw(results, measured / "table.png")
+    told = {"clips": clips, "models": [result.told() for result in results]}
+    picture = measured.relative_to(page_path.parent) / "table.png"
+    for path, text in (
+        (measured / "table.json", json.dumps(told, indent=1) + "\n"),
+        (page_path, page(results, clips, picture.as_posix())),
+    ):
+        write_atomic(path, partial(Path.write_text, data=text, encoding="utf-8"))
+
+
 def main() -> None:
     """Measure and write."""
     about = (__doc__ or "").splitlines()[0]
@@ -80,19 +106,17 @@ def main() -> None:
     if len(tasks) > 1:
         parser.error(f"the models are of several tasks: {', '.join(sorted(tasks))}")
     waves, labels = test_clips(tasks.pop(), folder)
+    groups = seeds(rivals)
     shares = []
-    for rival in rivals:
-        shares.append(accuracy(rival, waves, labels))
-        print(f"{rival.title}: {100 * shares[-1]:.2f} %", file=sys.stderr)
-    times = clock(rivals, waves, args.rounds)
-    results = [Result(*facts) for facts in zip(rivals, shares, times, strict=True)]
-    picture = args.out.with_suffix(".png")
-    draw(results, picture)
-    text = page(results, len(waves), picture.name)
-    beside = args.out.with_suffix(".tmp")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(args.out)
-    print(text)
+    for group in groups:
+        shares.append(tuple(accuracy(rival, waves, labels) for rival in group))
+        told = ", ".join(f"{100 * share:.2f}" for share in shares[-1])
+        print(f"{group[0].title}: {told} %", file=sys.stderr)
+    first = [group[0] for group in groups]
+    times = clock(first, waves, args.rounds)
+    results = [Result(*facts) for facts in zip(first, shares, times, strict=True)]
+    write(results, len(waves), args.out, args.out.parent / "measured" / args.out.stem)
+    print(args.out.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,29 +1,26 @@
-"""The page and the picture of the frontier."""
+"""The page of the frontier: what beats what in accuracy, bytes and time."""
 
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from machine import machine_lines
 from rivals import Rival
 from rows import table
 
 PARTS = ("features", "net", "clip")
-COLOURS = {
-    "bifast": "tab:red",
-    "onnxruntime FP32": "tab:blue",
-    "onnxruntime int8": "tab:green",
-    "LiteRT FP32": "tab:purple",
-    "LiteRT int8": "tab:olive",
-}
 PAGE = """# The frontier
 
 Written by `make frontier`; do not edit. Accuracy on the test split of task `{task}` ({clips} clips; one
 standard error is {error:.2f} points or less) against bytes and against time. One clip a call from Python,
 one thread, all models in one run; medians over rounds in which each model gets the best of a few calls.
+Where a net was trained with several seeds, its accuracy is their mean, with the standard deviation; one of them is timed.
+
+{verdict}
 
 - Every model's features come from bifast's front-end, the fastest there is here: the other runtimes have none.
 - *int8*: onnxruntime's static quantisation (QDQ, int8 weights for each channel), ranges from features of
@@ -57,11 +54,37 @@ Nothing measured is at least as accurate and smaller than: {small}.
 
 @dataclass(frozen=True)
 class Result:
-    """A model with its share of right answers and microseconds a clip of each part."""
+    """A model with the shares of right answers of its seeds and microseconds a clip of each part."""
 
     rival: Rival
-    accuracy: float
+    accuracies: tuple[float, ...]
     microseconds: dict[str, float]
+
+    @property
+    def accuracy(self) -> float:
+        """Mean over the seeds."""
+        return statistics.fmean(self.accuracies)
+
+    @property
+    def percent(self) -> str:
+        """Accuracy in percent, with its spread where there are several seeds."""
+        spread = statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else None
+        mean = f"{100 * self.accuracy:.2f}"
+        return mean if spread is None else f"{mean} +- {100 * spread:.2f}"
+
+    def told(self) -> dict[str, Any]:
+        """Return the figures for JSON."""
+        rival = self.rival
+        return {
+            "name": rival.name,
+            "depth": rival.depth,
+            "by": rival.by,
+            "training": rival.training,
+            "accuracies": [round(share, 6) for share in self.accuracies],
+            "parameters": rival.parameters,
+            "file": rival.file,
+            "microseconds": {part: round(time, 2) for part, time in self.microseconds.items()},
+        }
 
 
 Cost = Callable[[Result], float]
@@ -87,6 +110,24 @@ def frontier(results: list[Result], cost: Cost) -> list[Result]:
     """Return those that no other beats, cheapest first."""
     best = [r for r in results if not any(beats(other, r, cost) for other in results)]
     return sorted(best, key=cost)
+
+
+def verdict(results: list[Result]) -> str:
+    """Say of our most accurate net, and of the fastest, whether it lies on each frontier."""
+    ours = [r for r in results if r.rival.by == "bifast"]
+    lines = []
+    for what, net in (
+        ("most accurate", max(ours, key=lambda r: r.accuracy, default=None)),
+        ("fastest", min(ours, key=time_of, default=None)),
+    ):
+        if net is None:
+            continue
+        places = [
+            f"{'on' if net in frontier(results, cost) else '**not** on'} the frontier in {axis}"
+            for axis, cost in (("time", time_of), ("bytes", bytes_of))
+        ]
+        lines.append(f"Our {what} net, {named(net)}, lies {' and '.join(places)}.")
+    return "\n".join(lines)
 
 
 def named(result: Result) -> str:
@@ -123,7 +164,7 @@ def main_table(results: list[Result]) -> str:
             [
                 r.rival.title,
                 r.rival.by,
-                f"{100 * r.accuracy:.2f}",
+                r.percent,
                 str(r.rival.parameters),
                 str(r.rival.file),
                 *(f"{r.microseconds[part]:.1f}" for part in PARTS),
@@ -154,6 +195,7 @@ def page(results: list[Result], clips: int, picture: str) -> str:
         error=100 * math.sqrt(worst * (1 - worst) / clips),
         machine="\n".join(machine_lines()),
         picture=picture,
+        verdict=verdict(results),
         table=main_table(results),
         trained=trained(results),
         fast=", ".join(map(named, frontier(results, time_of))),
@@ -161,35 +203,3 @@ def page(results: list[Result], clips: int, picture: str) -> str:
         small=", ".join(map(named, frontier(results, bytes_of))),
         large=beaten(results, bytes_of, "bytes"),
     )
-
-
-def draw(results: list[Result], path: Path) -> None:
-    """Draw accuracy against bytes (left) and time (right), each with its frontier."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, panels = pyplot.subplots(1, 2, figsize=(12, 5), sharey=True)
-    axes = (
-        (bytes_of, "bytes of the parameters"),
-        (time_of, "microseconds a clip, sound to scores"),
-    )
-    for panel, (cost, label) in zip(panels, axes, strict=True):
-        edge = frontier(results, cost)
-        panel.step(
-            [cost(r) for r in edge], [100 * r.accuracy for r in edge], where="post", color="0.7"
-        )
-        for r in results:
-            spot = (cost(r), 100 * r.accuracy)
-            panel.plot(*spot, "o", color=COLOURS[r.rival.by])
-            panel.annotate(r.rival.title, spot, (4, 4), textcoords="offset points", size=7)
-        panel.set(xscale="log", xlabel=label)
-        panel.grid(alpha=0.3, which="both")
-    panels[0].set_ylabel("accuracy, %")
-    for by, colour in COLOURS.items():
-        panels[0].plot([], [], "o", color=colour, label=by)
-    panels[0].legend(loc="lower right")
-    figure.tight_layout()
-    figure.savefig(path, dpi=120)
-    pyplot.close(figure)

@@ -223,7 +223,8 @@ def in_int8(model: bytes, features: Array) -> bytes:
         warnings.simplefilter("ignore")  # of memory, and of its own old interfaces
         settings = recipe.static_wi8_ai8()
         for setting in settings:
-            setting["regex"] = f"^(?!{EXACT}).*"
+            # The input too, or its bytes would have to be written: callers have decibels.
+            setting["regex"] = f"^(?!{EXACT}|features).*"
         made = quantizer.Quantizer(model, settings)
         return bytes(made.quantize(made.calibrate(clips)).quantized_model)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ pytest.importorskip("onnxruntime", reason="the extra `bench` is not installed")
 BENCH = Path(__file__).resolve().parents[1] / "bench"
 sys.path.insert(0, str(BENCH))
 
-from frontier_page import Result, beaten, bytes_of, draw, frontier, page, time_of
+from frontier import seeds
+from frontier_page import Result, beaten, bytes_of, frontier, page, time_of
+from frontier_picture import draw
 from peers import OnnxNet
 from rivals import Rival, constant_bytes, graphs
 
@@ -36,7 +39,7 @@ def result(
     rival = Rival(
         name, "full", by, "sc11", "by hand", FRONTEND_PAPER, size, size, nothing, nothing, nothing
     )
-    return Result(rival, accuracy, dict.fromkeys(("features", "net", "clip"), microseconds))
+    return Result(rival, (accuracy,), dict.fromkeys(("features", "net", "clip"), microseconds))
 
 
 OURS = result("ours", 0.94, 150_000, 100.0)
@@ -52,6 +55,13 @@ def test_frontier_keeps_what_nothing_beats() -> None:
     assert frontier(twins, time_of) == twins
 
 
+def test_seeds_of_a_net_are_one_row_with_mean_and_spread() -> None:
+    titles = [[rival.title for rival in group] for group in seeds([OURS.rival, SMALL.rival] * 2)]
+    assert titles == [["ours full"] * 2, ["small FP32"] * 2]
+    assert replace(OURS, accuracies=(0.93, 0.94, 0.95)).percent == "94.00 +- 1.00"
+    assert OURS.percent == "94.00"
+
+
 def test_page_says_where_we_lose(tmp_path: Path) -> None:
     results = [POOR, OURS, SMALL]
     assert beaten(results, time_of, "us") == "No model of bifast loses here."
@@ -62,6 +72,10 @@ def test_page_says_where_we_lose(tmp_path: Path) -> None:
         "5.0 times less." in text
     )
     assert "accurate and faster than: `ours full` (94.00 %), `small FP32` (95.00 %)." in text
+    assert (
+        "Our most accurate net, `ours full` (94.00 %), lies on the frontier in time and "
+        "**not** on the frontier in bytes." in text
+    )
     draw(results, tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
 
@@ -92,8 +106,15 @@ def test_graphs_of_a_peer_are_folded_and_quantised(recipe: str) -> None:
     assert errors[0] < 1e-4
     assert 1e-4 < errors[1] < 0.3
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
-    from litert_net import LiteRtNet, Writer
+    from litert_net import LiteRtNet, Writer, in_int8
 
-    session = LiteRtNet(Writer(exact).write())
+    model = Writer(exact).write()
+    session = LiteRtNet(model)
     got = np.stack([session(clip).copy() for clip in features])
     assert np.abs(got - expected).max() / np.abs(expected).max() < 1e-4
+    pytest.importorskip("ai_edge_quantizer", reason="AI Edge Quantizer is not installed")
+    session = LiteRtNet(in_int8(model, features[:16]))
+    # Decibels written into bytes would lose what the step and zero point say.
+    assert session.interpreter.get_input_details()[0]["dtype"] is np.float32
+    got = np.stack([session(clip).copy() for clip in features])
+    assert np.corrcoef(got.ravel(), expected.ravel())[0, 1] > 0.9
