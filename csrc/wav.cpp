@@ -13,7 +13,8 @@ namespace {
 
 constexpr uint16_t kPcm = 1, kFloat = 3, kExtensible = 0xFFFE;
 
-// From here on a size is what programs write when they stream and cannot know the length.
+// From here on a size is what programs write when they stream and cannot know the length; 0 stays
+// where a header is never completed.
 constexpr uint32_t kUnknownSize = 0x7FFFF000;
 
 [[noreturn]] void fail(const std::string& why) { throw std::runtime_error(why); }
@@ -77,9 +78,11 @@ Wav read_wav(const std::string& path) {
   for (size_t at = 12; at + 8 <= bytes.size();) {
     const size_t body = at + 8;
     const uint32_t declared = load<uint32_t>(bytes.data() + at + 4);
-    const size_t n_bytes = std::min<size_t>(declared, bytes.size() - body);
     const bool is_data = bytes.compare(at, 4, "data") == 0;
-    if (is_data && n_bytes < declared && declared < kUnknownSize) {
+    const bool is_open = is_data && (declared == 0 || declared >= kUnknownSize);
+    const size_t rest = bytes.size() - body;
+    const size_t n_bytes = is_open ? rest : std::min<size_t>(declared, rest);
+    if (is_data && n_bytes < declared && !is_open) {
       fail("expected " + std::to_string(declared) + " bytes of samples, got " +
            std::to_string(n_bytes) + "; the file is cut");
     }

@@ -99,11 +99,18 @@ def test_extensible_wav_and_odd_chunks_before_the_samples() -> None:
     np.testing.assert_allclose(got, TONE, atol=1e-4)
 
 
-@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
-def test_streamed_wav_of_unknown_size_is_read_to_its_end(size: int) -> None:
-    data = bytearray(wav_bytes(pcm16(TONE)))
-    data[40:44] = struct.pack("<I", size)
-    assert load(bytes(data)).size == RATE
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x80000000, 0x7FFFFFFF, 0x7FFFF000])
+@pytest.mark.parametrize("cut", [0, 1], ids=["whole", "in a frame"])
+def test_streamed_wav_of_unknown_size_is_read_to_its_end(size: int, cut: int) -> None:
+    whole = wav_bytes(pcm16(TONE))
+    data = bytearray(whole + bytes(cut))
+    data[4:8] = data[40:44] = struct.pack("<I", size)
+    assert np.array_equal(load(bytes(data)), load(whole))
+
+
+def test_wav_without_samples_is_refused() -> None:
+    with pytest.raises(bifast.FormatError, match="a file without samples"):
+        load(wav_bytes(b""))
 
 
 def test_a_pipe_is_read(tmp_path: Path) -> None:
@@ -113,6 +120,10 @@ def test_a_pipe_is_read(tmp_path: Path) -> None:
     writer = threading.Thread(target=pipe.write_bytes, args=(data,))
     writer.start()
     assert np.array_equal(audio.load(pipe, RATE), load(data))
+    writer.join()
+    writer = threading.Thread(target=pipe.write_bytes, args=(data,))
+    writer.start()
+    assert np.array_equal(np.concatenate(list(audio.stream(pipe, RATE))), load(data))
     writer.join()
 
 

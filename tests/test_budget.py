@@ -12,8 +12,19 @@ from bifast import budget
 COSTS = {"full": 3.0, "auto": 2.0, "half": 1.5, "eighth": 1.0}
 
 
-def taken(hop: float, depth: str) -> float:
-    return 0.01 * (0.5 + COSTS[depth] * 0.25 / hop)
+class Told:
+    """Costs that are known; live they are `more` times what was estimated."""
+
+    def __init__(self, more: float = 1.0) -> None:
+        self.more = more
+        self.lived: list[tuple[float, str]] = []
+
+    def least(self, hop: float, depth: str) -> float:
+        return 0.01 * (0.5 + COSTS[depth] * 0.25 / hop)
+
+    def live(self, hop: float, depth: str) -> float:
+        self.lived.append((hop, depth))
+        return self.more * self.least(hop, depth)
 
 
 @pytest.mark.parametrize(
@@ -30,19 +41,29 @@ def taken(hop: float, depth: str) -> float:
     ],
 )
 def test_the_first_that_fits_is_taken(share: float, hop: float, depth: str) -> None:
-    plan = budget.choose(share, 0.25, list(COSTS), taken)
-    assert plan == (hop, depth, taken(hop, depth))
+    told = Told()
+    plan = budget.choose(share, 0.25, list(COSTS), told)
+    assert plan == (hop, depth, told.least(hop, depth))
+    assert told.lived == [(hop, depth)]
+
+
+def test_what_takes_more_live_than_was_estimated_is_passed_over() -> None:
+    told = Told(more=1.5)
+    plan = budget.choose(0.035, 0.25, list(COSTS), told)
+    assert plan[:2] == (0.25, "half")
+    assert plan.cpu == pytest.approx(1.5 * 0.02)
+    assert told.lived == [(0.25, "full"), (0.25, "auto"), (0.25, "half")]
 
 
 def test_what_does_not_fit_is_told_with_the_least() -> None:
     with pytest.raises(ValueError, match=r"at least 0.0075, .* got 0.005"):
-        budget.choose(0.005, 0.25, list(COSTS), taken)
+        budget.choose(0.005, 0.25, list(COSTS), Told())
 
 
 @pytest.mark.parametrize("share", [0.0, -1.0, 1.5, float("nan")])
 def test_a_share_out_of_range_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="above 0, up to 1"):
-        budget.choose(share, 0.25, list(COSTS), taken)
+        bifast.Model.load("bifsmn").stream(max_cpu=share)
 
 
 def test_a_cascade_comes_behind_the_deepest() -> None:
@@ -56,6 +77,9 @@ def test_a_stream_tells_what_was_taken() -> None:
         assert (stream.depth, stream.hop) == ("full", 0.256)
     with model.listen(max_cpu=1.0) as listener:
         assert listener.stream.depth == "full"
+    for start in (model.stream, model.listen):
+        with pytest.raises(ValueError, match=r"max_cpu: expected no depth beside it.*'half'"):
+            start(max_cpu=1.0, depth="half")
     bad: Any = "much"
     with pytest.raises(TypeError, match="max_cpu: expected a number, got str"):
         model.stream(max_cpu=bad)

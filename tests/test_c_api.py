@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 import subprocess
 import wave
 from pathlib import Path
@@ -156,6 +157,20 @@ def test_bifast_run_scans_as_python_does(installed, model_path, tmp_path):
         for time, result in zip(scan.times, scan.results(), strict=True)
     ]
     assert [" ".join(line.split("\t")[1:3]) for line in printed] == wanted
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+def test_bifast_run_reads_a_streamed_file_to_its_end(installed, model_path, tmp_path, size):
+    data = bytearray(conftest.SOUNDS[0].read_bytes())
+    at = data.index(b"data") + 4
+    data[at : at + 4] = struct.pack("<I", size)
+    sound = tmp_path / "streamed.wav"
+    sound.write_bytes(data)
+    program = installed / "bin" / "bifast-run"
+    printed = [
+        run(program, model_path, file).split("\t")[1:] for file in (sound, conftest.SOUNDS[0])
+    ]
+    assert printed[0] == printed[1]
 
 
 def test_bifast_run_refuses_a_cut_file(installed, model_path, tmp_path):

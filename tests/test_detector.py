@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import bifast
 from bifast import audio, shipped
@@ -184,10 +186,41 @@ def test_an_event_carries_the_audio_before_it(model: bifast.Model, sentence: Any
         for chunk in (160, 5000, 10**6):
             for event in listen(model, x, chunk, hop=0.1, pre_roll=0.5):
                 assert event.audio_start == max(0, event.start - RATE // 2)
-                size = len(event.audio)
-                assert event.audio_start + size >= min(event.end, len(x))
-                wanted = floats[event.audio_start : event.audio_start + size]
+                wanted = floats[event.audio_start : event.end]
                 np.testing.assert_array_equal(event.audio, wanted)
+
+
+@settings(max_examples=min(15, settings().max_examples))
+@given(data=st.data())
+def test_the_audio_of_an_event_depends_on_no_cut(
+    data: st.DataObject, model: bifast.Model, sentence: Any
+) -> None:
+    hop, pre_roll = data.draw(st.sampled_from((0.1, 0.25, 1.1))), data.draw(st.floats(0.0, 3.0))
+    origin = data.draw(st.sampled_from((0, 12345)))
+    words = {"yes": bifast.Word(0.5, 1.0), "right": bifast.Word(0.5, 0.2), "go": bifast.Word(0.3)}
+    size = st.one_of(st.integers(100, 700), st.integers(1, 50_000), st.just(10**6))
+    sizes = cycle(data.draw(st.lists(size, min_size=1, max_size=8)))
+    with model.listen(words, hop=hop, pre_roll=pre_roll, depth="eighth") as listener:
+        listener.reset(origin)
+        events, at = [], 0
+        while at < len(sentence):
+            end = at + next(sizes)
+            events += listener.push(sentence[at:end])
+            at = end
+        events += listener.flush()
+    assert events
+    for event in events:
+        assert event.audio_start == max(origin, event.start - round(pre_roll * RATE))
+        wanted = sentence[event.audio_start - origin : event.end - origin]
+        np.testing.assert_array_equal(event.audio, wanted)
+
+
+def test_the_audio_of_a_short_clip_ends_with_it(model: bifast.Model, sentence: Any) -> None:
+    clip = sentence[RATE : RATE + 15000]
+    words = {"yes": bifast.Word(threshold=0.1, smoothing=0.0)}
+    (event,) = listen(model, clip, 999, words=words)
+    assert (event.start, event.end) == (0, RATE)
+    np.testing.assert_array_equal(event.audio, clip)
 
 
 def test_memory_of_the_past_is_bounded(model: bifast.Model) -> None:

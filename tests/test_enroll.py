@@ -247,6 +247,68 @@ def test_command_tells_every_reason_and_writes_nothing(
     assert not out.exists()
 
 
+def test_command_names_every_file_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    negatives = some_negatives()
+    monkeypatch.setattr(enroll, "shipped", lambda _: negatives)
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF")
+    files = [write(tmp_path / name, sound) for name, sound in said("left")]
+    out = tmp_path / "mine.bifast"
+    bad = [str(broken), str(tmp_path / "absent.wav")]
+    assert cli.main(["enroll", "mine", *bad, *files[:2], "--out", str(out)]) == 1
+    err = capsys.readouterr().err
+    assert f"{broken}: expected" in err
+    assert "absent.wav: No such file" in err
+    assert "2 of 4 recordings cannot be read; expected at least 3 that can" in err
+    assert not out.exists()
+    assert cli.main(["enroll", "mine", *bad, *files, "--out", str(out)]) == 0
+    shown = capsys.readouterr()
+    assert "absent.wav: No such file" in shown.err
+    assert "of 3 recordings" in shown.out
+    out.unlink()
+    kept = tmp_path / "room"
+    kept.mkdir()
+    (kept / "a.wav").write_bytes(b"RIFF")
+    line = ["enroll", "mine", *files, "--out", str(out), "--negatives", str(kept)]
+    assert cli.main(line) == 2
+    err = capsys.readouterr().err
+    assert f"{kept / 'a.wav'}: expected" in err
+    assert "expected sound of at least 1 s that can be read, found none in 1 files" in err
+
+
+def test_a_promise_that_what_was_heard_contradicts_is_told(
+    embed: bifast.Model,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waves = said("left")
+    found = enroll.enroll(embed, "left", waves, some_negatives(), rate=5.0)
+    few, many = found.false_accept_interval
+    assert not found._replace(expected=(few + many) / 2).contradicted
+    assert found._replace(expected=many * 1.01).contradicted
+    false = found._replace(expected=0.5, false_accepts=9, false_accept_interval=(50.0, 200.0))
+    assert false.contradicted
+    monkeypatch.setattr(enroll, "enroll", lambda *args, **settings: false)
+    files = [write(tmp_path / name, sound) for name, sound in waves]
+    out = str(tmp_path / "x.bifast")
+    assert cli.main(["enroll", "left", *files, "--out", out, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["contradicted"] is True
+    assert "warning: 0.5 false accepts an hour are expected, but" in shown.err
+    assert "says 50 .. 2e+02" in shown.err
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "nowhere" / "x.bifast"
+    assert cli.main(["enroll", "left", "absent.wav", "--out", str(out)]) == 2
+    assert capsys.readouterr().err == f"bifast enroll: {out}: its folder does not exist\n"
+
+
 def test_command_writes_the_model(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,7 +114,7 @@ def test_broken_files_are_named_and_junk_is_counted(
     assert lines[3] == "bifast scan: gone.wav: No such file or directory"
     assert "skipped 1 that are no sound" in lines[4]
     assert lines[5] == "bifast scan: 4 of 9 files failed; a later run tries them again"
-    assert shown.out.splitlines()[-1].startswith("9 files, 0.01 hours of sound, ")
+    assert shown.out.splitlines()[-1].startswith("9 files, 26.4 seconds of sound, ")
 
 
 def test_json_lines_and_parquet_hold_the_same(folder: Path, table: bytes, tmp_path: Path) -> None:

@@ -66,16 +66,19 @@ def load(source: str | Path | BinaryIO, rate: int) -> NDArray[np.float32]:
     if isinstance(source, (str, Path)):
         with Path(source).open("rb") as file:
             return load(file, rate)
-    if not source.seekable():  # a pipe
-        source = io.BytesIO(source.read())
-    with _decode(source) as audio:
+    with _decode(_seekable(source)) as audio:
         return np.concatenate(list(_mono(audio, rate)))
 
 
 def stream(path: str | Path, rate: int) -> Iterator[NDArray[np.float32]]:
     """Read a sound file block by block, [S] each; the rest, and the errors, as `load`."""
-    with Path(path).open("rb") as file, _decode(file) as audio:
+    with Path(path).open("rb") as file, _decode(_seekable(file)) as audio:
         yield from _mono(audio, rate)
+
+
+def _seekable(file: BinaryIO) -> BinaryIO:
+    """Read a pipe to its end: what it holds may tell its length only there."""
+    return file if file.seekable() else io.BytesIO(file.read())
 
 
 def stream_pcm(

@@ -27,7 +27,8 @@ class Event(NamedTuple):
     sample_rate
         Hz.
     audio
-        float32, from the pre-roll before `start` up to the newest sample; empty without a `Listener`.
+        float32, from the pre-roll before `start`, or where the audio begins, up to `end`, or where it ends:
+        the same however it was cut. Empty without a `Listener`.
     audio_start
         Number of the first sample of `audio`.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,8 @@ from bifast import inputs
 from bifast.detector import Detector, Event
 from bifast.model import Model
 from bifast.names import unknown
+from bifast.results import Scan
+from bifast.stream import AUTO
 from bifast.word import NOT_WORDS, Word
 
 # Frames that are taken away together: about the length of a sound of speech.
@@ -25,13 +28,13 @@ class Explanation(NamedTuple):
     word, settings
         The word that is explained, and when it counts as heard.
     samples
-        Shape (S,), float32; a short clip has silence around it, `first` samples before.
+        Shape (S,), float32, with silence around them, `first` samples before.
     features
-        Shape (frames, bands), dB, one row each `hop` samples, the first centred at sample 0.
+        Shape (frames, bands), dB, one row each `Model.hop` samples, the first centred at sample 0.
     starts
-        Shape (W,), the first sample of each window, one each frame.
+        Shape (W,), the first sample of each window, as `Model.listen` takes them.
     probabilities
-        Of the word at each depth, shape (W,) each.
+        Of the word at each depth, and at `auto` if that is `depth`, shape (W,) each.
     depth
         The depth that is explained further.
     smoothed
@@ -39,7 +42,8 @@ class Explanation(NamedTuple):
     heard
         The word's events at `depth`.
     decided
-        Number of the window that is surest of the word at `depth`.
+        Number of the window of the event with the highest score; without one, that which is surest of the
+        word at `depth`.
     drops
         Shape (frames of a window,): by how much the word's log-odds in that window fall, in nats, when a
         frame and its neighbours are as quiet as the audio ever is in each band. Positive: the frame
@@ -61,12 +65,17 @@ class Explanation(NamedTuple):
 
 
 def explain(
-    model: Model, samples: inputs.Samples, *, word: str | None = None, depth: str = "full"
+    model: Model,
+    samples: inputs.Samples,
+    *,
+    word: str | None = None,
+    words: Mapping[str, Word] | None = None,
+    depth: str = "full",
+    hop: float = 0.25,
 ) -> Explanation:
-    """Explain a word in a piece of audio.
+    """Explain a word in a piece of audio: windows, scores and decision are those of `bifast listen FILE`.
 
-    Audio shorter than two windows gets a window of silence before and after it, so that the window can
-    move. Frames are judged by occlusion (Zeiler and Fergus, arXiv 1311.2901, section 4.2), by the
+    As there silence is put before and after the audio (`Listener.quiet`). Frames are judged by occlusion (Zeiler and Fergus, arXiv 1311.2901, section 4.2), by the
     engine itself.
 
     Parameters
@@ -76,35 +85,46 @@ def explain(
     samples
         Shape (S,), as `Model.scan` takes them.
     word
-        A label; None: the word that the model is surest of anywhere.
-    depth
-        One of `model.depths`.
+        A label; None: that of `words` of which the model is surest anywhere.
+    words, depth, hop
+        As in `Model.listen`.
 
     Raises
     ------
     ValueError
-        As `Model.scan`, or if the word is no label.
+        As `Model.listen` and `Model.scan`, or if the word is no label.
     """
-    inputs.depth_index(depth, model.depths)
     if word is not None and word not in model.labels:
         raise ValueError(unknown("word", word, model.labels))
+    heard_for = dict(words or _usual(model))
+    if word is not None:
+        heard_for.setdefault(word, model.words.get(word, Word()))
     audio = _floats(inputs.samples(samples, ranks=(1,)))
     clip = model.features(audio)
-    first = model.window if len(audio) < 2 * model.window else 0
-    audio = np.pad(audio, first)
-    hop = model.hop / model.sample_rate
+    with model.listen(heard_for, hop=hop, depth=depth, pre_roll=0.0) as listener:
+        first, step = listener.quiet, round(listener.stream.hop * model.sample_rate)
+        audio = np.pad(audio, first)
+        listener.stream.check(audio)
+        scan = Scan.join([listener.stream.push(audio), listener.stream.flush()])
+    hop = step / model.sample_rate
     scans = {name: model.scan(audio, hop=hop, depth=name) for name in model.depths}
-    scan = scans[depth]
+    if depth == AUTO:
+        scans[AUTO] = scan
     if word is None:
-        word = _surest(model, scan.probabilities)
-    column = model.labels.index(word)
-    settings = model.words.get(word, Word())
+        word = _surest(model, scan.probabilities, heard_for)
+    column, settings = model.labels.index(word), heard_for[word]
     detector = Detector(
-        model.labels, hop=model.hop, sample_rate=model.sample_rate, words={word: settings}
+        model.labels, hop=step, sample_rate=model.sample_rate, words={word: settings}
     )
+    heard = detector.update(scan)
     probabilities = {name: found.probabilities[:, column] for name, found in scans.items()}
     decided = int(_log_odds(scan.logits, column).argmax())
+    if heard:
+        best = max(heard, key=lambda event: event.score)
+        decided = int(np.searchsorted(scan.starts, best.start))
+    decider = model.depths[int(scan.depth_index[decided])]
     features = model.features(audio)
+    window = features[int(scan.starts[decided]) // model.hop :]
     return Explanation(
         word=word,
         settings=settings,
@@ -115,9 +135,9 @@ def explain(
         probabilities=probabilities,
         depth=depth,
         smoothed=_smoothed(probabilities[depth], settings, hop),
-        heard=detector.update(scan),
+        heard=heard,
         decided=decided,
-        drops=_drops(model, features[decided:], clip.min(axis=0), column, depth),
+        drops=_drops(model, window, clip.min(axis=0), column, decider),
     )
 
 
@@ -127,11 +147,16 @@ def _floats(samples: inputs.Samples) -> NDArray[np.float32]:
     return samples.astype(np.float32)
 
 
-def _surest(model: Model, probabilities: NDArray[np.float32]) -> str:
-    """Return the word with the highest probability; of a model without words, the label."""
+def _usual(model: Model) -> dict[str, Word]:
+    """Return the words that are listened for; of a model without words, its labels."""
+    names = [label for label in model.words or model.labels if label not in NOT_WORDS]
+    return {name: model.words.get(name, Word()) for name in names or model.labels}
+
+
+def _surest(model: Model, probabilities: NDArray[np.float32], words: Mapping[str, Word]) -> str:
+    """Return the word with the highest probability."""
     highest = probabilities.max(axis=0)
-    words = [c for c, label in enumerate(model.labels) if label not in NOT_WORDS]
-    return model.labels[max(words or range(len(highest)), key=lambda c: highest[c])]
+    return max(words, key=lambda word: float(highest[model.labels.index(word)]))
 
 
 def _smoothed(

@@ -130,5 +130,5 @@ class Listener:
             chunk.astype(np.float32) / np.float32(32768) if chunk.dtype == np.int16 else chunk
             for chunk in self._history
         ]
-        audio = np.concatenate(chunks)[first - (end - self._kept) :]
+        audio = np.concatenate(chunks)[first - (end - self._kept) : event.end - (end - self._kept)]
         return event._replace(audio=audio, audio_start=first)

@@ -108,7 +108,7 @@ class Model(LoadedModel):
         self,
         *,
         hop: float = 0.25,
-        depth: str = "full",
+        depth: str | None = None,
         gate: float | None = None,
         max_cpu: float | None = None,
     ) -> Stream:
@@ -119,7 +119,7 @@ class Model(LoadedModel):
         hop
             Seconds between windows, rounded to whole frames, at least one; `Stream.hop` tells.
         depth
-            As in `run`, or "auto": the model's cascade. The shallowest depth scores a window first, a
+            As in `run`, "full" if nothing is said, or "auto": the model's cascade. The shallowest depth scores a window first, a
             deeper one where it is not sure; `Scan.depth_index` tells which gave the scores, and they
             are the bits that this depth gives. Layers that depths share run once.
         gate
@@ -127,25 +127,24 @@ class Model(LoadedModel):
             net rests. Windows that are scored have the scores that they have without it. None: every
             window is scored.
         max_cpu
-            Share of one core, above 0, up to 1: instead of `depth` the first is taken that fits, the
-            deepest first, then "auto" if there is a cascade, then the others; where none does, with
-            twice or four times the hop. What they take is measured now, on six seconds of speech and
-            for some milliseconds; `Stream.hop` and `Stream.depth` tell what was taken.
+            Share of one core, above 0, up to 1: instead of `depth`, which may not stand beside it, the
+            first is taken that fits, the deepest first, then "auto" if there is a cascade, then the
+            others; where none does, with twice or four times the hop. What they take is measured now,
+            for about two seconds, on speech in chunks of 10 ms with sleep between them, as a microphone
+            gives them; larger chunks take less. `Stream.hop` and `Stream.depth` tell what was taken.
 
         Raises
         ------
         ValueError
             If hop is not a positive number, the depth is unknown, or "auto" of a model without a
-            cascade, the gate is out of range, the model takes no audio, or nothing fits `max_cpu`.
+            cascade, the gate is out of range, the model takes no audio, nothing fits `max_cpu`, or a
+            depth stands beside it.
         """
         self._require_audio()
+        hop, depth = self._planned(max_cpu, hop, depth, lambda h, d: self.stream(hop=h, depth=d))
         setup = Setup(
             self._core, self._labels, self._depths, self.sample_rate, self.window, self.hop
         )
-        if max_cpu is not None:
-            depths = budget.order(self._depths, self._core.has_cascade)
-            share = budget.measure(lambda h, d: Stream(setup, h, d, None), self.sample_rate)
-            hop, depth, _ = budget.choose(max_cpu, hop, depths, share)
         return Stream(setup, hop, depth, gate)
 
     def listen(
@@ -153,7 +152,7 @@ class Model(LoadedModel):
         words: Mapping[str, Word | None] | None = None,
         *,
         hop: float = 0.25,
-        depth: str = "full",
+        depth: str | None = None,
         gate: float | None = None,
         max_cpu: float | None = None,
         pre_roll: float = 1.0,
@@ -175,7 +174,10 @@ class Model(LoadedModel):
         ValueError
             As in `stream`; if a word is no label, or a setting is out of range.
         """
-        stream = self.stream(hop=hop, depth=depth, gate=gate, max_cpu=max_cpu)
+        hop, depth = self._planned(
+            max_cpu, hop, depth, lambda h, d: self.listen(words, hop=h, depth=d, pre_roll=pre_roll)
+        )
+        stream = self.stream(hop=hop, depth=depth, gate=gate)
         hop_samples = round(stream.hop * self.sample_rate)
         detector = Detector(
             self._labels,
@@ -261,6 +263,21 @@ class Model(LoadedModel):
             )
         logits, outputs = self._core.trace(batch[0], inputs.depth_index(depth, self._depths))
         return logits, [LayerOutput(*output) for output in outputs]
+
+    def _planned(
+        self, max_cpu: float | None, hop: float, depth: str | None, open_taker: budget.Open
+    ) -> tuple[float, str]:
+        """Return hop and depth: as asked for, or what fits a share of the processor."""
+        if max_cpu is None:
+            return hop, self._depths[0] if depth is None else depth
+        if depth is not None:
+            raise ValueError(
+                f"max_cpu: expected no depth beside it, which it chooses itself, got {depth!r}"
+            )
+        self._require_audio()
+        depths = budget.order(self._depths, self._core.has_cascade)
+        found = budget.plan(max_cpu, hop, depths, open_taker, self.sample_rate, self.window)
+        return found.hop, found.depth
 
     def _run(self, x: Any, depth: str, threads: int) -> NDArray[np.float32]:
         """Run what is not one clip or image just as the model takes it: convert, or say what is wrong."""

@@ -15,8 +15,8 @@ from bifast.errors import FormatError
 
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 _WIDTHS = {PCM: (8, 16, 24, 32), FLOAT: (32, 64)}
-# Sizes from here on are what programs write when they stream and cannot know the length (SoX 0x7FFFF000,
-# others 0x7FFFFFFF or 0xFFFFFFFF): take what is there.
+# Sizes from here on, and 0, are what programs write when they stream and cannot know the length (SoX 0x7FFFF000,
+# others 0x7FFFFFFF, 0x80000000 or 0xFFFFFFFF; 0 stays where a header is never completed): take what is there.
 _UNKNOWN_SIZE = 0x7FFFF000
 _MAX_CHANNELS = 1024
 
@@ -61,7 +61,8 @@ def parse(file: BinaryIO) -> Wav | None:
             code, channels, rate, bits = form
             if bits not in _WIDTHS.get(code, ()):
                 return None
-            return Wav(rate, channels, code, bits, offset, _data_size(size, end - offset))
+            length = _data_size(size, end - offset, channels * bits // 8)
+            return Wav(rate, channels, code, bits, offset, length)
         if kind == b"fmt ":
             form = _parse_format(file.read(min(size, 40)))
         file.seek(offset + size + size % 2)
@@ -86,10 +87,10 @@ def blocks(file: BinaryIO, form: Wav, frames: int) -> Iterator[NDArray[np.float3
         yield _decode(data, form).reshape(-1, form.channels)
 
 
-def _data_size(size: int, available: int) -> int:
-    """Check the size of the samples against the file's."""
-    if size >= _UNKNOWN_SIZE:
-        return min(size, available)
+def _data_size(size: int, available: int, frame_bytes: int) -> int:
+    """Check the size of the samples against the file's; an unknown one is all whole frames there are."""
+    if size == 0 or size >= _UNKNOWN_SIZE:
+        return available // frame_bytes * frame_bytes
     if size > available:
         raise FormatError(
             f"WAV: expected {size} bytes of samples, got {available}; the file is cut"

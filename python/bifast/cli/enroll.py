@@ -6,7 +6,7 @@ import argparse
 import json
 import sys
 import wave
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import bifast
 from bifast import audio, enroll, microphone
 from bifast.atomic import write_atomic
-from bifast.cli import options
+from bifast.cli import options, sound_files
 from bifast.cli.progress import track
 from bifast.enroll.learn import HOP
 from bifast.enroll.recording import find_word
@@ -33,6 +33,9 @@ better. The new file knows the old words and the new one: bifast listen --model 
 
 --negatives takes recordings in which the word is not said: hours of your room prove far more than the minutes in
 the package.
+
+A recording that cannot be read is named and left out, if three are left. A warning tells where the false accepts that
+were heard contradict those that are expected.
 
 exit codes: 0; 1 the recordings are refused, with the reasons; 2 the command line, the model or a file is wrong.
 """
@@ -92,13 +95,19 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"--rate: expected above 0, up to 1000 an hour, got {args.rate}")
     model = bifast.Model.load(args.model, isa=args.isa)
     out = Path(args.out or f"{args.word.replace('/', '_')}.bifast")
+    options.check_folder(out)
     quiet = args.json
     try:
-        takes = (
-            _record(args, model, out)
-            if args.record
-            else [(name, audio.load(name, model.sample_rate)) for name in args.recordings]
-        )
+        if args.record:
+            takes = _record(args, model, out)
+        else:
+            takes = list(_readable(args.recordings, model.sample_rate))
+            left_out = len(args.recordings) - len(takes)
+            if left_out and len(takes) < enroll.FEWEST:
+                why = (
+                    f"{left_out} of {len(args.recordings)} recordings cannot be read; expected at "
+                )
+                raise enroll.RefusedError([f"{why}least {enroll.FEWEST} that can"])
         found = enroll.enroll(
             model,
             args.word,
@@ -115,10 +124,27 @@ def run(args: argparse.Namespace) -> int:
     found.file.save(out)
     if args.json:
         facts = {key: value for key, value in found._asdict().items() if key != "file"}
-        print(json.dumps({"model": str(out), **facts}))
+        print(json.dumps({"model": str(out), **facts, "contradicted": found.contradicted}))
     else:
         _tell(found, out)
+    if found.contradicted:
+        few, many = found.false_accept_interval
+        print(
+            f"bifast enroll: warning: {found.expected:.2g} false accepts an hour are expected, but what was "
+            f"heard in the negatives says {few:.2g} .. {many:.2g}: do not rely on the threshold; measure it "
+            "with `bifast tune`, or give hours of your room (--negatives)",
+            file=sys.stderr,
+        )
     return 0
+
+
+def _readable(names: Iterable[str | Path], rate: int) -> Iterator[tuple[str, Wave]]:
+    """Yield the recordings that can be read; each other one is named, with the reason."""
+    for name in names:
+        try:
+            yield str(name), audio.load(name, rate)
+        except (OSError, bifast.BifastError) as error:
+            print(f"bifast enroll: {sound_files.describe(str(name), error)}", file=sys.stderr)
 
 
 def _tell(found: enroll.Enrolled, out: Path) -> None:
@@ -145,8 +171,13 @@ def _negatives(args: argparse.Namespace, model: bifast.Model, quiet: bool) -> li
     paths = sorted(p for p in Path(args.negatives).rglob("*") if p.suffix.lower() in audio.SUFFIXES)
     if not paths:
         raise FileNotFoundError(f"--negatives {args.negatives}: expected sound files, found none")
-    waves = (audio.load(path, model.sample_rate) for path in track(paths, "folder", quiet=quiet))
-    own = enroll.recorded(waves, model.features, model.input_shape[0])
+    read = _readable(track(paths, "folder", quiet=quiet), model.sample_rate)
+    own = enroll.recorded((wave for _, wave in read), model.features, model.input_shape[0])
+    if not own:
+        raise ValueError(
+            f"--negatives {args.negatives}: expected sound of at least "
+            f"{model.window / model.sample_rate:g} s that can be read, found none in {len(paths)} files"
+        )
     try:
         return enroll.shipped(frontend) + own
     except bifast.UnsupportedError:  # another front-end: the folder must do

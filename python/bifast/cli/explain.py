@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ examples:
   bifast explain clip.wav                          clip.png: the word that the model is surest of
   bifast explain clip.wav --word stop --depth eighth --out why.png
   bifast explain meeting.wav --start 754 --seconds 5 --json
+  bifast explain clip.wav --hop 0.1 --threshold 0.7  as `bifast listen` with the same options
 
 From top to bottom: the waveform; the log-mel features that the net sees; the word's probability at each depth, its mean
 and the threshold; and by how much the word's log-odds fall when a frame is silenced, in the window that is surest: high
-bars decided for the word, bars below zero spoke against it. A clip shorter than two windows gets silence around it.
+bars decided for the word, bars below zero spoke against it.
+
+Windows and decision are those of `bifast listen FILE`, with silence before and after the file; a part that --start and
+--seconds choose is shown with a little of the sound around it, so that its windows are those of the whole file too.
 
 Needs the extra `plot` (pip install 'bifast[plot]').
 
@@ -52,6 +57,7 @@ def register(commands: options.Subparsers) -> None:
     )
     options.add_model(parser)
     options.add_depth(parser)
+    options.add_settings(parser.add_argument_group("words"))
     parser.add_argument("--json", action="store_true", help="print one JSON object too")
     parser.set_defaults(run=run)
 
@@ -62,43 +68,72 @@ def run(args: argparse.Namespace) -> int:
     out = Path(args.out) if args.out else Path(args.file).with_suffix(".png")
     if out.suffix != ".png":
         raise ValueError(f"--out: expected a name that ends with .png, got {out}")
-    if not out.parent.is_dir():
-        raise FileNotFoundError(f"{out}: its folder does not exist")
+    options.check_folder(out)
     model = bifast.Model.load(args.model, isa=args.isa)
+    words = options.words(args, model) or {
+        label: options.word(args, model, label) for label in model.labels
+    }
+    if args.word is not None:
+        words.setdefault(args.word, options.word(args, model, args.word))
     try:
-        samples = _read(args.file, model.sample_rate, args.start, args.seconds)
+        first, samples = _read(args, model, words)
     except bifast.FormatError as error:
         raise bifast.FormatError(f"{args.file}: {error}") from None
-    found = explain(model, samples, word=args.word, depth=args.depth)
-    title = f"{Path(args.file).name}: {_verdict(found, model.sample_rate, args.start)}"
-    _draw(found, model, title, args.start, out)
+    found = explain(model, samples, word=args.word, words=words, depth=args.depth, hop=args.hop)
+    start = first / model.sample_rate
+    found = found._replace(heard=_inside(found, model.sample_rate, start, args))
+    title = f"{Path(args.file).name}: {_verdict(found, model.sample_rate, start)}"
+    _draw(found, model, title, start, out)
     if args.json:
-        print(json.dumps(_report(found, model, args.start)))
+        print(json.dumps(_report(found, model, start)))
     else:
         print(f"{title}; {out}")
     return 0
 
 
-def _read(file: str, rate: int, start: float, seconds: float) -> NDArray[np.float32]:
-    """Read the part that is explained, and no more of the file than that takes."""
-    if not 0 <= start < float("inf"):
-        raise ValueError(f"--start: expected seconds from 0, got {start}")
-    first, last = round(start * rate), round((start + seconds) * rate)
+def _read(
+    args: argparse.Namespace, model: bifast.Model, words: Mapping[str, bifast.Word]
+) -> tuple[int, NDArray[np.float32]]:
+    """Read the part that is explained with what is around it, and no more of the file than that takes.
+
+    Returns the number of its first sample, at which a window of the whole file begins, and the samples.
+    """
+    rate, seconds = model.sample_rate, args.seconds
+    if not 0 <= args.start < float("inf"):
+        raise ValueError(f"--start: expected seconds from 0, got {args.start}")
+    with model.listen(words, hop=args.hop, depth=args.depth, pre_roll=0.0) as listener:
+        hop, around = round(listener.stream.hop * rate), listener.quiet
+    start, end = round(args.start * rate), round((args.start + seconds) * rate)
+    first = max(0, start // hop * hop - around)
+    last = end + around + model.window
     parts, position = [], 0
-    for block in audio.stream(file, rate):
+    for block in audio.stream(args.file, rate):
         parts.append(block[max(0, first - position) : max(0, last - position)])
         position += len(block)
+        if position > end and seconds >= _MAX_SECONDS:
+            raise ValueError(
+                f"{args.file}: expected up to {_MAX_SECONDS:g} s of sound, got more; "
+                "choose a part by --start and --seconds"
+            )
         if position > last:
-            if seconds >= _MAX_SECONDS:
-                raise ValueError(
-                    f"{file}: expected up to {_MAX_SECONDS:g} s of sound, got more; "
-                    "choose a part by --start and --seconds"
-                )
             break
     samples: NDArray[np.float32] = np.concatenate(parts)
-    if not samples.size:
+    if position <= start:
         raise ValueError(f"--start: expected less than the {position / rate:g} s of the file")
-    return inputs.samples(samples, ranks=(1,)).astype(np.float32)
+    return first, inputs.samples(samples, ranks=(1,)).astype(np.float32)
+
+
+def _inside(
+    found: Explanation, rate: int, start: float, args: argparse.Namespace
+) -> list[bifast.Event]:
+    """Return the events that overlap the part that was asked for."""
+    origin = start - found.first / rate
+    return [
+        event
+        for event in found.heard
+        if origin + event.end / rate > args.start
+        and origin + event.start / rate < args.start + args.seconds
+    ]
 
 
 def _verdict(found: Explanation, rate: int, start: float) -> str:

@@ -32,6 +32,9 @@ The microphone needs the extra `audio` (pip install 'bifast[audio]') and the Por
 unplugged is waited for, by the clock of the system. Lost samples are counted and shown; where PortAudio reports an
 overrun it does not tell how many it lost, and later time stamps are early by them.
 
+--max-cpu measures for about two seconds what listening takes here, in chunks of 10 ms with sleep between them. The live
+meter takes more, which --quiet or a pipe in the terminal's place saves.
+
 At the end it says what it took: share of a core, share of the windows at each depth, and their mean work as part of
 that at full depth; with --json as a last line {"summary": ...}.
 
@@ -58,13 +61,13 @@ def register(commands: options.Subparsers) -> None:
         "input", nargs="?", metavar="FILE|-", help="a sound file, or - for raw PCM on stdin"
     )
     options.add_model(parser)
-    options.add_depth(parser)
+    options.add_depth(parser, default=None)
     options.add_words(parser)
     parser.add_argument(
         "--max-cpu",
         type=float,
         metavar="SHARE",
-        help="of one core, such as 0.0005: take the deepest depth that fits, or a longer hop",
+        help="of one core, such as 0.02: take the deepest depth that fits, or a longer hop; not with --depth",
     )
     parser.add_argument(
         "--rate", type=options.positive_int, metavar="HZ", help="of stdin (default: the model's)"

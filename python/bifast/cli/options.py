@@ -50,14 +50,13 @@ def add_isa(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_depth(parser: argparse.ArgumentParser) -> None:
-    """Add --depth."""
+def add_depth(parser: argparse.ArgumentParser, default: str | None = "full") -> None:
+    """Add --depth; None tells that it was not given, which means the deepest."""
     parser.add_argument(
         "--depth",
-        default="full",
+        default=default,
         metavar="NAME",
-        help="how many of the blocks run; `bifast inspect` lists a model's depths "
-        "(default: %(default)s)",
+        help="how many of the blocks run; `bifast inspect` lists a model's depths (default: full)",
     )
 
 
@@ -70,6 +69,17 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         help="what to listen for, each with a threshold of its own if you like (default: the words that "
         "the model was tuned for, or every label but silence and unknown)",
     )
+    add_settings(group)
+    group.add_argument(
+        "--gate",
+        type=float,
+        metavar="DB",
+        help="let the net rest while nothing is louder than this, such as -50 (default: never)",
+    )
+
+
+def add_settings(group: argparse._ArgumentGroup) -> None:
+    """Add when a word counts as heard, and --hop."""
     for name, what in (
         ("threshold", "probability from which a word is heard"),
         ("smoothing", "seconds over which it is averaged"),
@@ -88,33 +98,29 @@ def add_words(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds between windows (default: %(default)s)",
     )
-    group.add_argument(
-        "--gate",
-        type=float,
-        metavar="DB",
-        help="let the net rest while nothing is louder than this, such as -50 (default: never)",
-    )
 
 
 def words(args: argparse.Namespace, model: bifast.Model) -> dict[str, bifast.Word]:
     """Return the settings of each word that --words and the rest ask for."""
-    options = {name: getattr(args, name) for name in bifast.Word._fields}
-    given = {name: value for name, value in options.items() if value is not None}
-
-    def usual(name: str) -> bifast.Word:
-        return model.words.get(name, bifast.Word())._replace(**given)
-
-    if args.words is None:
-        return {name: usual(name) for name in model.words or model.labels if name not in NOT_WORDS}
+    if getattr(args, "words", None) is None:
+        names = [name for name in model.words or model.labels if name not in NOT_WORDS]
+        return {name: word(args, model, name) for name in names}
     chosen = {}
     for item in args.words.split(","):
         name, _, threshold = item.strip().partition("=")
         try:
-            word = usual(name)
-            chosen[name] = word._replace(threshold=float(threshold)) if threshold else word
+            usual = word(args, model, name)
+            chosen[name] = usual._replace(threshold=float(threshold)) if threshold else usual
         except ValueError:
             raise ValueError(f"--words: {name}: expected a number, got {threshold!r}") from None
     return chosen
+
+
+def word(args: argparse.Namespace, model: bifast.Model, name: str) -> bifast.Word:
+    """Return the settings of one word: what was asked for, the model's, or the usual ones."""
+    options = {field: getattr(args, field) for field in bifast.Word._fields}
+    given = {field: value for field, value in options.items() if value is not None}
+    return model.words.get(name, bifast.Word())._replace(**given)
 
 
 def add_training(parser: argparse.ArgumentParser, out: str) -> None:

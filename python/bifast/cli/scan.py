@@ -144,12 +144,20 @@ def _report(journal: Journal, files: list[str], skipped: list[str]) -> int:
         print(
             format_table(("word", "times"), [(w, str(n)) for w, n in sorted(heard.items())], "lr")
         )
-    print(f"{len(files)} files, {seconds / 3600:.2f} hours of sound, {heard.total()} words")
+    print(f"{len(files)} files, {_duration(seconds)} of sound, {heard.total()} words")
     if skipped:
         _tell(sound_files.tell_skipped(skipped))
     if failed:
         _tell(f"{failed} of {len(files)} files failed; a later run tries them again")
     return 1 if failed else 0
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration in the largest unit of which there is one."""
+    for unit, size in (("hours", 3600), ("minutes", 60)):
+        if seconds >= size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.1f} seconds"
 
 
 def _go_on(journal: Journal, files: list[str]) -> str:

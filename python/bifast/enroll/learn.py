@@ -69,6 +69,12 @@ class Enrolled(NamedTuple):
     false_accept_interval: tuple[float, float]
     expected: float
 
+    @property
+    def contradicted(self) -> bool:
+        """Whether what is expected lies outside the interval of what was heard."""
+        few, many = self.false_accept_interval
+        return not few <= self.expected <= many
+
 
 def enroll(
     model: Model,
