@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -253,6 +254,23 @@ def test_bad_sounds_are_counted_named_and_left_out(tmp_path: Path) -> None:
         DataFolder(tmp_path), task, "training", SPEC, FRONTEND_PAPER, tmp_path / "c2"
     )
     assert len(again.broken) == len(bad) - 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_what_only_has_the_name_of_a_sound_file_is_named(tmp_path: Path) -> None:
+    make_words(tmp_path, ("yes", "no"), 8)
+    (tmp_path / "yes" / "nothing.wav").symlink_to("gone")
+    (tmp_path / "yes" / "circle.wav").symlink_to("circle.wav")
+    (tmp_path / "yes" / "device.wav").symlink_to(os.devnull)
+    (tmp_path / "yes" / "folder.wav").mkdir()
+    os.mkfifo(tmp_path / "yes" / "pipe.wav")
+    (tmp_path / "yes" / os.fsdecode(b"latin\xe4.wav")).write_bytes(b"sound")
+    folder = DataFolder(tmp_path)
+    names, reasons = zip(*(text.split(": ", 1) for text in folder.skipped), strict=True)
+    bad = ["circle", "device", "folder", "latin\\udce4", "nothing", "pipe"]
+    assert names == tuple(f"yes/{name}.wav" for name in bad)
+    assert reasons[3] == "expected a name in UTF-8"
+    assert len(folder.clips("keyword", words=["yes"])) == 8
 
 
 def test_list_of_missing_files_is_named(tmp_path: Path) -> None:

@@ -126,11 +126,23 @@ def test_checkpoint_of_another_recipe_is_refused(tones: Path, tmp_path: Path) ->
         run(tones, tmp_path, recipe("optim.epochs=1", "optim.lr=0.001"))
 
 
-def test_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.99])
+def test_truncated_checkpoint_is_refused(share: float, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"
-    save_checkpoint(path, {"recipe": {}, "model": {}, "labels": []})
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+    save_checkpoint(path, {"recipe": {}, "model": {"w": torch.zeros(4000)}, "labels": []})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(CheckpointError, match=r"last\.pt is not a readable checkpoint"):
+        load_checkpoint(path)
+
+
+def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"recipe": {}, "model": {"w": torch.ones(4000)}, "labels": []})
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.ones(100).numpy().tobytes()) + 1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="wrong checksum"):
         load_checkpoint(path)
 
 
@@ -331,6 +343,13 @@ def test_broken_clips_are_named_and_left_out(tmp_path: Path) -> None:
     reason = "expected a sound file, got what cannot be decoded"
     assert said[0].startswith(f"training: left out 2 clips: broken0.wav: {reason}")
     assert f"broken1.wav: {reason}" in said[0]
+    left_out = json.loads((tmp_path / "run" / "config.json").read_text())["left_out"]
+    assert {where: len(clips) for where, clips in left_out.items()} == {
+        "data folder": 0,
+        "training": 2,
+        "validation": 0,
+        "testing": 0,
+    }
 
 
 @pytest.mark.parametrize(

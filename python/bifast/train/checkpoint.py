@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import io
 import pickle
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bifast.atomic import write_atomic
+
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    pickle.UnpicklingError,
+    NotImplementedError,  # of a compression that zipfile does not know
+    RuntimeError,
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+)
 
 
 class CheckpointError(ValueError):
@@ -32,14 +46,25 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     FileNotFoundError
         If there is none.
     CheckpointError
-        If it is truncated or not one of ours.
+        If it is truncated, damaged or not one of ours.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
+    # Through memory: PyTorch's own reader of files tells of a cut one as of a wrong argument.
+    buffer = io.BytesIO(path.read_bytes())
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, KeyError, ValueError) as error:
-        raise CheckpointError(f"{path} is not a readable checkpoint: {error}") from None
+        # PyTorch does not compare the checksums of the archive that it writes.
+        with zipfile.ZipFile(buffer) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"wrong checksum of {damaged}")
+        buffer.seek(0)
+        state = torch.load(buffer, map_location="cpu", weights_only=True)
+    except _UNREADABLE as error:
+        raise CheckpointError(
+            f"{path} is not a readable checkpoint: {error}; it is damaged, cut or something else: "
+            "delete it, or train again with --no-resume"
+        ) from None
     if not isinstance(state, dict) or not {"recipe", "model", "labels"} <= set(state):
         raise CheckpointError(f"{path} is not a checkpoint of `bifast train`")
     return state

@@ -126,7 +126,7 @@ def train(
         check_split(task, splits[name], name)
     if place.first:
         out.mkdir(parents=True, exist_ok=True)
-        write_config(out, recipe, {name: s.labels.size for name, s in splits.items()}, place)
+        write_config(out, recipe, splits, source.skipped, place)
     prior = class_prior(splits["training"], len(task.labels), recipe.optim.balance)
     prior = prior if prior is None else prior.to(place.device)
     taught = None
@@ -175,7 +175,7 @@ def load_splits(
 
 def _tell_left_out(watcher: Watcher, where: str, clips: list[str]) -> None:
     if clips:
-        more = f"; and {len(clips) - 5} more" if len(clips) > 5 else ""
+        more = f"; and {len(clips) - 5} more, all in config.json" if len(clips) > 5 else ""
         watcher.say(f"{where}: left out {len(clips)} clips: {'; '.join(clips[:5])}{more}")
 
 

@@ -15,6 +15,7 @@ import torch
 
 import bifast
 from bifast.atomic import write_atomic
+from bifast.train.data.features import Split
 from bifast.train.place import Place
 from bifast.train.recipe import Recipe
 
@@ -25,8 +26,10 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, lambda beside: beside.write_text(text, encoding="utf-8"))
 
 
-def write_config(out: Path, recipe: Recipe, counts: dict[str, int], place: Place) -> None:
-    """Write `config.json`: the whole recipe, versions, machine, clips of each split."""
+def write_config(
+    out: Path, recipe: Recipe, splits: dict[str, Split], skipped: list[str], place: Place
+) -> None:
+    """Write `config.json`: the whole recipe, versions, machine, clips of each split and those left out."""
     versions = {
         "bifast": bifast.__version__,
         "python": platform.python_version(),
@@ -43,7 +46,11 @@ def write_config(out: Path, recipe: Recipe, counts: dict[str, int], place: Place
         "recipe": dataclasses.asdict(recipe),
         "versions": versions,
         "machine": machine,
-        "clips": counts,
+        "clips": {name: split.labels.size for name, split in splits.items()},
+        "left_out": {
+            "data folder": skipped,
+            **{name: split.broken for name, split in splits.items()},
+        },
     }
     write_json(out / "config.json", config)
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import stat
 from pathlib import Path
 
 from bifast.audio import SUFFIXES
@@ -71,11 +72,11 @@ def read_word_folders(path: Path) -> Listing:
         If there are no sound files, they lie directly in the folder or too deep, or only one list
         is there.
     """
-    found = {f.name: _sounds(f) for f in _folders(path)}
+    skipped: list[str] = []
+    found = {f.name: _sounds(f, skipped) for f in _folders(path)}
     if not any(found.values()):
         raise ValueError(_why_empty(path))
     clips = [_clip(path, folder, entry) for folder, files in found.items() for entry in files]
-    skipped: list[str] = []
     lists = [name for name in LISTS.values() if (path / name).is_file()]
     if len(lists) == 1:
         raise ValueError(f"{path} has {lists[0]} alone; expected {' and '.join(LISTS.values())}")
@@ -92,16 +93,33 @@ def _folders(path: Path) -> list[Path]:
     return sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
 
 
-def _sounds(folder: Path) -> list[os.DirEntry[str]]:
+def _sounds(folder: Path, skipped: list[str]) -> list[os.DirEntry[str]]:
+    """Return the sound files of a folder; what only has the name of one is named in `skipped`."""
+    found = []
     with os.scandir(folder) as entries:
-        found = [
-            e
-            for e in entries
-            if not e.name.startswith(".")
-            and Path(e.name).suffix.lower() in SUFFIXES
-            and e.is_file()
-        ]
-    return sorted(found, key=lambda e: e.name)
+        for entry in sorted(entries, key=lambda e: e.name):
+            if entry.name.startswith(".") or Path(entry.name).suffix.lower() not in SUFFIXES:
+                continue
+            name = f"{folder.name}/{entry.name}"
+            if reason := _why_not(entry, name):
+                shown = name.encode(errors="backslashreplace").decode()
+                skipped.append(f"{shown}: {reason}")
+            else:
+                found.append(entry)
+    return found
+
+
+def _why_not(entry: os.DirEntry[str], name: str) -> str:
+    """Return why an entry of a folder can not be a clip; empty if it can."""
+    try:
+        name.encode()
+        if stat.S_ISREG(entry.stat().st_mode):
+            return ""
+    except UnicodeEncodeError:
+        return "expected a name in UTF-8"
+    except OSError as error:  # links to nothing, and in a circle
+        return error.strerror or str(error)
+    return "expected a file, got a folder, a device or a pipe"
 
 
 def _clip(path: Path, folder: str, entry: os.DirEntry[str]) -> Clip:
@@ -174,11 +192,11 @@ def _every_word_in_every_split(clips: list[Clip]) -> list[Clip]:
 
 def _why_empty(path: Path) -> str:
     asked = f"expected one folder of sound files for each word in {path}, or an index.csv"
-    if _sounds(path):
+    if _sounds(path, []):
         return f"{asked}; found sound files directly in it: put those of each word in a folder"
     for folder in _folders(path):
         for below in _folders(folder):
-            if _sounds(below):
+            if _sounds(below, []):
                 return f"{asked}; found them one folder deeper, in {below}: give {folder}"
     kinds = " ".join(sorted(s[1:] for s in SUFFIXES))
     return f"{asked}; found no sound files ({kinds})"
