@@ -2,8 +2,8 @@
 
     python bench/stream_cascade.py [--model NAME|FILE] [--data FOLDER] [--isa NAME] [--tuned FILE]
 
-The model is tuned as `bifast tune --positives FOLDER` does, and kept in the file that --tuned names; where that file is
-there it is taken as it is, and no words are counted. Cost: CPU time of the net for each window of the
+A model that has a cascade is taken as it is, and no words are counted: `bifast tune` tells them. Another is tuned as
+`bifast tune --positives FOLDER` does, and kept in the file that --tuned names, which is taken where it is there. Cost: CPU time of the net for each window of the
 testing speech, all other work (frames) taken off, each the least of several passes of one run. Words heard and false
 accepts: of clips and background that were not tuned on. The shared layers are told apart from those of a depth by a
 straight line through the depths' costs over their products.
@@ -75,7 +75,9 @@ def main() -> None:
     if args.tuned and args.tuned.exists():
         model = bifast.Model.load(args.tuned, isa=args.isa)
     else:
-        plain = bifast.Model.load(args.model, isa=args.isa)
+        model = bifast.Model.load(args.model, isa=args.isa)
+    if not ModelFile.from_bytes(model.to_bytes()).cascade:
+        plain = model
         material = find_material(plain.labels, folder, [], plain.sample_rate)
         tuned = tune(
             plain, material, Options(hop=HOP), lambda items, what: track(items, what, quiet=False)

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import conftest
 import model_factory
 import numpy as np
 import pytest
@@ -211,6 +212,22 @@ def test_a_fixed_depth_counts_its_windows_and_reset_forgets_them() -> None:
         assert set(scan.depth_index) == {1}
         stream.reset()
         assert sum(stream.scored.values()) == 0
+
+
+@pytest.mark.parametrize("name", ["bifsmn", "bifast-kws"])
+def test_shipped_models_with_depths_bring_a_cascade(name: str) -> None:
+    model = bifast.Model.load(name)
+    file = ModelFile.from_bytes(model.to_bytes())
+    assert file.cascade, f"{name} was replaced: run tools/tune_shipped.sh"
+    assert [w for w in model.labels if w not in ("unknown", "silence")] == list(model.words)
+    assert set(model.words.values()) == {bifast.Word()}
+    with model.listen(depth="auto") as listener:
+        sentence = conftest.read_wav(shipped.sentence())  # words, one after the other
+        events = listener.push(np.pad(sentence, 10 * listener.detector.sample_rate))
+        stream = listener.stream
+        assert len(events) >= 5
+        assert 0 < stream.shares["full"] < 1
+        assert stream.cost < 1
 
 
 def test_auto_needs_a_cascade() -> None:

@@ -23,6 +23,7 @@ from bifast import cli
 from bifast.format import Level, ModelFile
 from bifast.tune import live, margins
 from bifast.tune.scores import Setting, fired, smoothed
+from bifast.tune.thresholds import Heard
 
 RATE = 16000
 WORDS = ("yes", "no")
@@ -112,6 +113,25 @@ def test_a_cascade_that_is_tried_is_what_the_engine_does() -> None:
     assert shared > 0
     assert own == sorted(own, reverse=True)
     assert 0 < margins.relative_work(depth, levels, shared, own) < 2
+
+
+def test_a_word_that_is_heard_elsewhere_makes_up_for_none_that_is_lost() -> None:
+    file = replace(model_factory.bifsmn(6), labels=LABELS)
+    silent, word = np.zeros((2, len(LABELS)), np.float32)
+    silent[-1], word[0] = 20.0, 20.0
+    setting = Setting(np.arange(10), RATE, RATE, RATE, RATE)
+    spans = [(0, 0, RATE), (0, 3 * RATE, 4 * RATE)]
+    deep, shallow = [silent] * 6, [silent] * 6
+    deep[0], shallow[3] = word, word  # each hears one of the two
+    background = np.stack([silent] * 9)
+    heard = [Heard(np.stack(z), spans, background, 1.0) for z in (deep, shallow, shallow, shallow)]
+    thresholds = np.full(10, 0.8)
+    full = margins.tune_cascade(heard, file, thresholds, 1, setting, loss=0.0)
+    assert full.levels[1:] == (None, None, None)
+    assert full.heard.tolist() == [True, False]
+    found = margins.tune_cascade(heard, file, thresholds, 1, setting, loss=0.5)
+    assert found.levels[3] is not None
+    assert found.heard.tolist() == [False, True]
 
 
 # ---- the command ---------------------------------------------------------------------------------
@@ -212,7 +232,7 @@ def test_margins_alone_leave_the_words_as_they_are(
     usual = [None if label in ("unknown", "silence") else bifast.Word() for label in LABELS]
     assert [*new.words] == usual
     assert replace(new, words=(), cascade=(), card=old.card) == old
-    assert new.card["cascade"]["loss"] == pytest.approx(0.003)
+    assert new.card["cascade"]["loss"] == pytest.approx(0.001)
     assert "the model's own thresholds" in capsys.readouterr().out
     tuned = tuple(word and word._replace(threshold=0.4, smoothing=0.3) for word in usual)
     replace(old, words=tuned).save(out)

@@ -64,7 +64,7 @@ def register(commands: options.Subparsers) -> None:
         ("rate", 1.0, "false accepts per hour that each word may have"),
         ("hop", 0.25, "seconds between windows"),
         ("smoothing", None, "seconds of smoothing (default: the best of one to four windows)"),
-        ("loss", 0.3, "percent of the words that depth auto may lose"),
+        ("loss", 0.1, "percent of the words that depth auto may lose where it is tuned"),
         ("minutes", 20.0, "length of the fixed stream"),
     ):
         shown = what if default is None else f"{what} (default: {default})"

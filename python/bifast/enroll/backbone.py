@@ -113,7 +113,7 @@ class Backbone:
             buffers=(*file.buffers[:-1], Buffer("f32", 1, 1, len(file.labels) + 1)),
             tensors=tensors,
             ops=(*places[:-1], last),
-            card=card,
+            card={key: value for key, value in card.items() if key != "cascade"},
             words=(*settings, setting),
             cascade=(),
         )

@@ -30,14 +30,14 @@ class Chosen:
     ----------
     levels
         None: the depth is left out.
-    recall, accepts
-        Share of the clips that are heard, and false accepts.
+    heard, accepts
+        Which clips are heard, and false accepts.
     work
         Work of a window of background, as part of the work at full depth.
     """
 
     levels: tuple[Level | None, ...]
-    recall: float
+    heard: NDArray[np.bool_]
     accepts: int
     work: float
 
@@ -97,6 +97,9 @@ def tune_cascade(
 ) -> Chosen:
     """Choose the cascade of least work that loses at most `loss` of the words.
 
+    Each word that full depth hears and the cascade does not is lost, whatever else the cascade hears: on
+    other clips gains and losses would not even out the same way.
+
     Parameters
     ----------
     heard
@@ -106,7 +109,7 @@ def tune_cascade(
     thresholds, windows
         Of each word, and the windows of their smoothing.
     loss
-        Share of the clips that may be lost against full depth; no more false accepts than there.
+        Share of the clips that may be lost; and there may be no more false accepts than at full depth.
     """
     is_word = np.zeros(len(file.labels), bool)
     is_word[setting.columns] = True
@@ -121,13 +124,14 @@ def tune_cascade(
         strict = thresholds[[word for word, _, _ in heard[0].spans]]
         accepts = count_accepts(noise, thresholds, windows, setting)
         work = relative_work(depth, levels, shared, own)
-        return Chosen(levels, float((scores >= strict).mean()), accepts, work)
+        return Chosen(levels, scores >= strict, accepts, work)
 
     full = measured((Level(0.0, 0.0), *[None] * (len(heard) - 1)))
     best = full
     for levels in candidates(len(heard)):
         found = measured(levels)
-        if found.recall < full.recall - loss or found.accepts > full.accepts:
+        lost = float((full.heard & ~found.heard).mean())
+        if lost > loss or found.accepts > full.accepts:
             continue
         if found.work < best.work:
             best = found

@@ -57,7 +57,7 @@ class Options:
     hop: float = 0.25
     rate: float = 1.0
     smoothing: float | None = None
-    loss: float = 0.003
+    loss: float = 0.001
     minutes: float = 20.0
     seed: int = 0
     margins_only: bool = False
