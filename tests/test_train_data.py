@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -345,6 +347,20 @@ def test_two_trainings_at_once_compute_once(tmp_path: Path) -> None:
         process.join(20)
     assert [p.exitcode for p in both] == [0, 0]
     assert (tmp_path / "computed").read_text() == "x"
+
+
+def test_full_disk_names_the_file_of_the_cache(tmp_path: Path) -> None:
+    def wait(block: Callable[[], None]) -> None:
+        block()
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"too large.*features\.npz"):
+            cached(tmp_path / "features.npz", lambda: {"a": np.zeros(9999)}, wait)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["features.lock"]
 
 
 def test_few_recordings_are_filled_with_synthetic_ones(full: Path) -> None:

@@ -43,13 +43,15 @@ def cached(
 
 
 def write_beside(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file of its own beside `path` and rename it over `path`."""
+    """Let `write` fill a file of its own beside `path` and rename it over `path`; errors name `path`."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
     os.close(handle)
     beside = Path(name)
     try:
         write(beside)
         beside.replace(path)
+    except OSError as error:  # of a full disk it names no file
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
 
