@@ -1,7 +1,8 @@
 """What holds the figures of x86 that are not reached: instructions, ports, and what was tried.
 
 Bounds are counted from the layers' shapes: a core with AVX-512 starts two 512-bit operations a cycle
-(ports 0 and 5), counts bits on port 5 alone, and may not fuse a product with its sum (docs/exactness.md).
+(ports 0 and 5), counts bits and moves lanes on port 5 alone, and may not fuse a product with its sum but in the
+front-end (docs/exactness.md).
 """
 
 LIMITS = """Where a figure is missed on x86, this holds it:
@@ -22,6 +23,9 @@ LIMITS = """Where a figure is missed on x86, this holds it:
 - **AVX2.** Two look-ups and two additions for 256 bits; each nibble of activations takes two loads besides, so that
   the front of the pipeline, six instructions a cycle, is the limit: 56 for a byte of depth of 4 x 64 outputs, of
   which 32 are look-ups and additions.
-- **Front-end.** Four frames of 2048 samples take some 20,000 operations of 512 bits that may not be fused (window,
-  five stages of radix 4 with 34 for each butterfly, power, bands): 10,000 cycles on two ports.
+- **Front-end.** A frame of 2048 samples takes some 3400 operations of 512 bits: window and first stage 450, four stages
+  of radix 4 with 24 fused ones for each butterfly 1540, moving lanes 640, split and power 600, bands 250. That is 1700
+  cycles on two ports; it takes 1.8 times that. Stores (one of 512 bits a cycle), waiting for the last of a band's
+  products and the logarithm's division make up the rest. Tried: a butterfly whose loads GCC may repeat (slower), lines
+  of the FFT spread over the cache's sets (no gain), bands two rows at a time (no gain).
 """

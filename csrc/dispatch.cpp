@@ -40,7 +40,7 @@ struct Entry {
 }
 
 // Completes a table with the entries of the next one. Who adds an entry to Kernels adds it here.
-static_assert(sizeof(Kernels) == 22 * sizeof(void*), "inherit() must take the new entry, too");
+static_assert(sizeof(Kernels) == 21 * sizeof(void*), "inherit() must take the new entry, too");
 void inherit(Kernels& table, const Kernels& next) {
   if (table.tile_cols == 0) {  // panels are laid out as the next table's
     table.group_tiles = next.group_tiles;
@@ -49,9 +49,9 @@ void inherit(Kernels& table, const Kernels& next) {
   const auto take = [&](auto... entries) {
     ((table.*entries = table.*entries ? table.*entries : next.*entries), ...);
   };
-  take(&Kernels::tile_cols, &Kernels::tile_bytes, &Kernels::frame_lanes,
-       &Kernels::binary_thresholds, &Kernels::binary_floats, &Kernels::image_thresholds,
-       &Kernels::image_floats, &Kernels::image_bytes, &Kernels::float_product, &Kernels::memory_row,
+  take(&Kernels::tile_cols, &Kernels::tile_bytes, &Kernels::binary_thresholds,
+       &Kernels::binary_floats, &Kernels::image_thresholds, &Kernels::image_floats,
+       &Kernels::image_bytes, &Kernels::float_product, &Kernels::memory_row,
        &Kernels::memory_floats, &Kernels::count_thresholds, &Kernels::count_floats,
        &Kernels::float_rows, &Kernels::byte_matmul, &Kernels::byte_runs, &Kernels::largest,
        &Kernels::quantise, &Kernels::log_mel);

@@ -13,6 +13,9 @@
 namespace bifast {
 namespace {
 
+// Frames that are copied at a time: what they share is read once.
+constexpr size_t kFramesCopied = 4;
+
 void check(bool ok, const std::string& what) {
   if (!ok) fail_argument("front-end: " + what);
 }
@@ -40,27 +43,29 @@ const bifast_frontend_params& checked(const bifast_frontend_params& p) {
   return p;
 }
 
-// Sample i of audio that is reflected at both ends and padded with zeros from n_samples to
-// n_padded.
+// `count` samples of audio backwards from `last` on; behind its n_samples there are zeros.
 template <typename Sample>
-float reflected(const Sample* samples, ptrdiff_t i, ptrdiff_t n_samples, ptrdiff_t n_padded) {
-  if (i < 0) i = -i;
-  if (i >= n_padded) i = 2 * (n_padded - 1) - i;
-  return i < n_samples ? to_float(samples[i]) : 0.0f;
+float* read_backwards(const Sample* samples, ptrdiff_t n_samples, ptrdiff_t last, ptrdiff_t count,
+                      float* to) {
+  const ptrdiff_t zeros = std::clamp<ptrdiff_t>(last - (n_samples - 1), 0, count);
+  to = std::fill_n(to, zeros, 0.0f);
+  const Sample* from = samples + last - zeros;
+  for (ptrdiff_t i = 0; i < count - zeros; ++i) to[i] = to_float(from[-i]);
+  return to + (count - zeros);
 }
 
-// `count` samples of it from `start` on.
+// `count` samples from `start` on of audio that is padded with zeros from n_samples to n_padded,
+// then reflected at both ends.
 template <typename Sample>
 void read(const Sample* samples, ptrdiff_t n_samples, ptrdiff_t n_padded, ptrdiff_t start,
           ptrdiff_t count, float* to) {
-  // Reflected before `first` and from `last` on.
   const ptrdiff_t first = std::clamp<ptrdiff_t>(-start, 0, count);
   const ptrdiff_t last = std::clamp<ptrdiff_t>(n_samples - start, first, count);
-  for (ptrdiff_t i = 0; i < first; ++i) to[i] = reflected(samples, start + i, n_samples, n_padded);
-  for (ptrdiff_t i = first; i < last; ++i) to[i] = to_float(samples[start + i]);
-  for (ptrdiff_t i = last; i < count; ++i) {
-    to[i] = reflected(samples, start + i, n_samples, n_padded);
-  }
+  const ptrdiff_t padded = std::clamp<ptrdiff_t>(n_padded - start, last, count);
+  to = read_backwards(samples, n_samples, -start, first, to);
+  for (ptrdiff_t i = first; i < last; ++i) *to++ = to_float(samples[start + i]);
+  to = std::fill_n(to, padded - last, 0.0f);
+  read_backwards(samples, n_samples, 2 * (n_padded - 1) - (start + padded), count - padded, to);
 }
 
 }  // namespace
@@ -74,13 +79,12 @@ size_t Frontend::n_frames(size_t n_samples) const {
 }
 
 size_t Frontend::copy_bytes() const {
-  const size_t n_floats = (kernels_->frame_lanes - 1) * copy_step() + frame_floats();
+  const size_t n_floats = (kFramesCopied - 1) * copy_step() + frame_floats();
   return align(n_floats * sizeof(float));
 }
 
 size_t Frontend::scratch_bytes() const {
-  return align(log_mel_bytes(params_.n_fft, kernels_->frame_lanes)) + copy_bytes() +
-         align(params_.n_mels * sizeof(float));
+  return align(log_mel_bytes(params_.n_fft)) + copy_bytes();
 }
 
 // Where `count` frames from `first` on lie: in the audio, or together in `copy`.
@@ -105,27 +109,22 @@ void Frontend::read_frames(const Sample* samples, size_t n_samples, size_t first
     frames[i] = copy + i * step;
     read(samples, n_real, n_padded, start + i * hop, i + 1 < n ? step : n_fft, copy + i * step);
   }
+  std::fill_n(copy + (n - 1) * step + n_fft, frame_floats() - params_.n_fft, 0.0f);
 }
 
 // find(first, count, copy, frames) finds the samples of some frames, which may be put into `copy`.
 template <typename Find>
 void Frontend::transform(size_t count, float* features, void* scratch,
                          const Find& find) const noexcept {
-  const size_t lanes = kernels_->frame_lanes;
   auto* work = static_cast<uint8_t*>(scratch);
-  uint8_t* copy = work + align(log_mel_bytes(params_.n_fft, lanes));
-  auto* unused = reinterpret_cast<float*>(copy + copy_bytes());
-
-  const float* frames[kMaxFrameLanes];
-  float* out[kMaxFrameLanes];
-  for (size_t first = 0; first < count; first += lanes) {
-    const size_t n = std::min(lanes, count - first);
-    find(first, n, reinterpret_cast<float*>(copy), frames);
-    for (size_t lane = 0; lane < lanes; ++lane) {
-      if (lane >= n) frames[lane] = frames[0];
-      out[lane] = lane < n ? features + (first + lane) * params_.n_mels : unused;
+  auto* copy = reinterpret_cast<float*>(work + align(log_mel_bytes(params_.n_fft)));
+  const float* frames[kFramesCopied];
+  for (size_t first = 0; first < count; first += kFramesCopied) {
+    const size_t n = std::min(kFramesCopied, count - first);
+    find(first, n, copy, frames);
+    for (size_t i = 0; i < n; ++i, features += params_.n_mels) {
+      kernels_->log_mel(&tables_, frames[i], work, features);
     }
-    kernels_->log_mel(&tables_, frames, work, out);
   }
 }
 
@@ -147,6 +146,7 @@ void Frontend::run_frames(const float* samples, size_t count, float* features,
                 if (frame_floats() == params_.n_fft) continue;
                 float* to = copy + i * copy_step();
                 std::copy_n(frames[i], params_.n_fft, to);
+                std::fill_n(to + params_.n_fft, frame_floats() - params_.n_fft, 0.0f);
                 frames[i] = to;
               }
             });

@@ -1,4 +1,4 @@
-// Waveform to log-mel frames: framing, window, then the kernels' log_mel on groups of frames.
+// Waveform to log-mel frames: framing, window, then the kernels' log_mel.
 #ifndef BIFAST_FRONTEND_FRONTEND_H_
 #define BIFAST_FRONTEND_FRONTEND_H_
 
@@ -32,8 +32,7 @@ class Frontend {
                   void* scratch) const noexcept;
 
  private:
-  // Kernels read a little past a frame of fewer than 32 samples.
-  size_t frame_floats() const { return params_.n_fft < 32 ? 32 : params_.n_fft; }
+  size_t frame_floats() const { return fft_points(params_.n_fft); }
   // From one frame to the next where they are copied: what they share is there once.
   size_t copy_step() const { return params_.hop < params_.n_fft ? params_.hop : params_.n_fft; }
   size_t copy_bytes() const;

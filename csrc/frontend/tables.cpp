@@ -73,12 +73,21 @@ double exponential(double x) {
   return std::ldexp(1.0 + sum, static_cast<int>(n));  // exact
 }
 
-// Where an in-place radix-4 decimation-in-frequency FFT of `span` points (last stage radix-2 for
-// odd powers of two) leaves frequency k.
+// Where an in-place FFT of `span` points, of radix 4 and last of radix 2 for odd powers of two,
+// leaves frequency k.
 uint32_t position_of_frequency(size_t k, size_t span) {
   size_t position = 0;
   for (; span >= 4; span /= 4, k /= 4) position += (k % 4) * (span / 4);
   return static_cast<uint32_t>(position + (span == 2 ? k % 2 : 0));
+}
+
+// The sign that frequency k of n comes with (kernels/spectrum.h); the first stage changes none.
+int sign_of_frequency(size_t k, size_t n) {
+  int sign = 1;
+  for (k /= 4, n /= 4; n >= 4; k /= 4, n /= 4) {
+    if (k % 4 == 1 || k % 4 == 2) sign = -sign;
+  }
+  return n == 2 && k % 2 == 1 ? -sign : sign;
 }
 
 // Edge i of the n_mels + 2 band edges in Hz, equally spaced on the HTK scale: 1 + f / 700 is a
@@ -93,86 +102,101 @@ double band_edge(const bifast_frontend_params& p, size_t i) {
 // precision, as measured on speech; a quieter one calls for double precision.
 constexpr double kQuiet = 1e-6;
 
-// Twiddles 1, 2 and 3 of point j of a stage over `span` points.
-template <typename T>
-void push_twiddles(AlignedVector<T>& table, uint64_t j, uint64_t span) {
-  for (uint64_t i = 1; i <= 3; ++i) {
-    const Turn w = turn(i * j % span, span);
-    table.push_back(static_cast<T>(w.cosine));
-    table.push_back(static_cast<T>(-w.sine));
-  }
+// exp(-2 pi i k / n) of kBins k: real parts, then imaginary ones.
+template <typename T, typename Function>
+void push_turns(AlignedVector<T>& table, uint64_t n, const Function& k) {
+  for (size_t i = 0; i < kBins; ++i) table.push_back(static_cast<T>(turn(k(i) % n, n).cosine));
+  for (size_t i = 0; i < kBins; ++i) table.push_back(static_cast<T>(-turn(k(i) % n, n).sine));
 }
 
 }  // namespace
 
 template <typename T>
 SpectrumTableData<T>::SpectrumTableData(const bifast_frontend_params& p) {
-  const size_t n_fft = p.n_fft, q = n_fft / 8, margin = (n_fft - p.win_length) / 2;
-  window.resize(n_fft + 4, T{0});
+  const size_t points = fft_points(p.n_fft), n = points / 2, rows = n / kBins;
+  const size_t margin = (p.n_fft - p.win_length) / 2;
+  window.resize(points, T{0});
   for (size_t i = 0; i < p.win_length; ++i) {
     window[margin + i] = static_cast<T>(0.5 - 0.5 * turn(i, p.win_length).cosine);
   }
-  for (size_t j = 0; j < round_up(q, 4); j += 4) {
-    AlignedVector<T> points;  // [4][6]
-    for (size_t i = j; i < j + 4; ++i) push_twiddles(points, i, n_fft / 2);
-    for (size_t i = 0; i < points.size(); ++i) first.push_back(points[i % 4 * 6 + i / 4]);
+  for (size_t block = 0; block < 4; ++block) {
+    for (const Turn& w : {turn(block, 16), turn(2 * block, 16)}) {
+      second.insert(second.end(), {static_cast<T>(w.cosine), static_cast<T>(-w.sine)});
+    }
   }
-  for (size_t span = q; span >= 4; span /= 4) {
-    for (size_t j = 0; j < span / 4; ++j) push_twiddles(stages, j, span);
+  size_t blocks = 1;
+  for (; rows / blocks >= 2; blocks *= 4) {
+    const size_t radix = rows / blocks == 2 ? 2 : 4;
+    std::vector<size_t> frequency(blocks);  // of each block, without the lane's
+    for (size_t f = 0; f < blocks; ++f) frequency[position_of_frequency(f, blocks)] = kBins * f;
+    for (const size_t f : frequency) {
+      const auto k = [&](size_t lane) { return f + frequency_of(lane); };
+      push_turns(stages, radix * kBins * blocks, k);
+      if (radix == 4) push_turns(stages, 2 * kBins * blocks, k);
+    }
   }
-  for (size_t k = 0; k <= q / 2; ++k) {
-    for (size_t i = 0; i < 4; ++i) split.push_back(static_cast<T>(turn(4 * k + i, n_fft).cosine));
-    for (size_t i = 0; i < 4; ++i) split.push_back(static_cast<T>(-turn(4 * k + i, n_fft).sine));
+  for (size_t row = 0; row <= rows / 2; ++row) {
+    const auto k = [&](size_t lane) { return kBins * row + frequency_of(lane); };
+    push_turns(split, points, k);
+    for (size_t i = 0; i < kBins; ++i) {
+      split.push_back(
+          static_cast<T>(sign_of_frequency(k(i), n) * sign_of_frequency((n - k(i)) % n, n)));
+    }
   }
 }
 
 FrontendTableData::FrontendTableData(const bifast_frontend_params& p) : single(p), exact(p) {
-  for (size_t k = 0; k < p.n_fft / 8; ++k) order.push_back(position_of_frequency(k, p.n_fft / 8));
-  order.push_back(p.n_fft / 8);
+  // Bins of a longer FFT: every stride-th is one of n_fft points.
+  const size_t points = fft_points(p.n_fft), rows = points / 2 / kBins, stride = points / p.n_fft;
+  for (size_t r = 0; r < rows; ++r) order.push_back(position_of_frequency(r, rows));
   const double bin_hz = static_cast<double>(p.sample_rate) / p.n_fft;
-  for (size_t m = 0; m < round_up(p.n_mels, 4); ++m) {
+  for (size_t m = 0; m < round_up(p.n_mels, kBins); ++m) {
     if (m >= p.n_mels) {
       push_band(0, {});
       continue;
     }
     const double left = band_edge(p, m), center = band_edge(p, m + 1), right = band_edge(p, m + 2);
-    uint32_t start = 0;
+    size_t first = 0;
     std::vector<double> weights;
     for (auto k = static_cast<uint32_t>(left / bin_hz); k <= p.n_fft / 2; ++k) {
       const double f = k * bin_hz;
       if (f >= right) break;
       const double weight = std::min((f - left) / (center - left), (right - f) / (right - center));
       if (weight <= 0.0) continue;
-      if (weights.empty()) start = k;
+      if (weights.empty()) first = stride * k;
       // The spectrum comes as |2 X|^2: a factor 4.
-      weights.push_back(weight / (4.0 * p.power_divisor));
+      weights.resize(stride * k - first + 1, 0.0);
+      weights.back() = weight / (4.0 * p.power_divisor);
     }
-    push_band(start, weights);
+    push_band(first, weights);
   }
   for (float& limit : band_limit) {
     limit = static_cast<float>(limit * (kQuiet / (p.n_fft / 2.0)));
   }
 }
 
-// band_limit gets the sum of the weights.
-void FrontendTableData::push_band(uint32_t start, const std::vector<double>& weights) {
-  const size_t before = start % 4, n_quads = (before + weights.size() + 3) / 4;
-  band_start.push_back(start / 4);
-  band_size.push_back(static_cast<uint32_t>(weights.empty() ? 0 : n_quads));
+// Weights of bins `first` and on; band_limit gets their sum.
+void FrontendTableData::push_band(size_t first, const std::vector<double>& weights) {
+  const size_t rows = order.size(), n = kBins * rows;
+  const auto row_of = [&](size_t k) { return k <= n / 2 ? k / kBins : rows - (n - k) / kBins; };
+  const auto lane_of = [&](size_t k) { return frequency_of((k <= n / 2 ? k : n - k) % kBins); };
+  const size_t last = weights.empty() ? first : first + weights.size() - 1;
+  const size_t size = weights.empty() ? 0 : round_up(row_of(last) - row_of(first) + 1, 2);
+  const size_t start = std::min(row_of(first), rows + 1 - size), offset = band_weights.size();
+  band_start.push_back(static_cast<uint32_t>(start));
+  band_size.push_back(static_cast<uint32_t>(size));
+  band_weights.resize(offset + kBins * size, 0.0f);
   double sum = 0.0;
-  if (!weights.empty()) {
-    band_weights.resize(band_weights.size() + 4 * n_quads, 0.0f);
-    float* to = band_weights.data() + band_weights.size() - 4 * n_quads + before;
-    for (const double weight : weights) {
-      *to++ = static_cast<float>(weight);
-      sum += weight;
-    }
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const size_t row = row_of(first + i) - start;
+    band_weights[offset + kBins * row + lane_of(first + i)] = static_cast<float>(weights[i]);
+    sum += weights[i];
   }
   band_limit.push_back(static_cast<float>(sum));
 }
 
 FrontendTables FrontendTableData::view(const bifast_frontend_params& p) const {
-  return {p.n_fft,           p.n_mels,
+  return {order.size(),      p.n_mels,
           single.view(),     exact.view(),
           order.data(),      band_start.data(),
           band_size.data(),  band_weights.data(),

@@ -20,11 +20,11 @@ struct SpectrumTableData {
   explicit SpectrumTableData(const bifast_frontend_params& params);
 
   SpectrumTables<T> view() const {
-    return {window.data(), first.data(), stages.data(), split.data()};
+    return {window.data(), second.data(), stages.data(), split.data()};
   }
 
-  AlignedVector<T> window;  // periodic Hann of win_length, centred
-  AlignedVector<T> first, stages, split;
+  AlignedVector<T> window;  // periodic Hann of win_length, centred in n_fft
+  AlignedVector<T> second, stages, split;
 };
 
 struct FrontendTableData {
@@ -38,7 +38,7 @@ struct FrontendTableData {
   AlignedVector<float> band_weights, band_limit;
 
  private:
-  void push_band(uint32_t start, const std::vector<double>& weights);
+  void push_band(size_t first, const std::vector<double>& weights);
 };
 
 }  // namespace bifast

@@ -208,7 +208,16 @@ struct Avx2 {
   using Bytes = bifast::Bytes;
   static constexpr size_t kByteRows = 4, kByteVecs = 2;
   using FloatCount = uint16_t;
-  static constexpr size_t kCountLanes = 16, kFrames = 2;
+  static constexpr size_t kCountLanes = 16;
+
+  // What the front-end fuses.
+  static Vec<float, 8> add_product(Vec<float, 8> c, Vec<float, 8> a, Vec<float, 8> b) {
+    return _mm256_fmadd_ps(a, b, c);
+  }
+  static Vec<float, 8> subtract_product(Vec<float, 8> c, Vec<float, 8> a, Vec<float, 8> b) {
+    return _mm256_fnmadd_ps(a, b, c);
+  }
+  static void keep(Vec<float, 8>& v) { asm("" : "+x"(v)); }
 
   template <size_t kRows>
   [[gnu::noinline]] static void count(const uint8_t* a, size_t stride, const uint8_t* panels,

@@ -98,7 +98,28 @@ struct Avx512 {
   static constexpr size_t kLanes = 16, kFloatRows = 4, kRowsOfFourSums = 4;
   using Bytes = bifast::Bytes;
   static constexpr size_t kByteRows = 4, kByteVecs = 4;
-  static constexpr size_t kCountLanes = 16, kFrames = 4;
+  static constexpr size_t kCountLanes = 16;
+
+  // What the front-end fuses.
+  static Vec<float, 16> add_product(Vec<float, 16> c, Vec<float, 16> a, Vec<float, 16> b) {
+#ifdef BIFAST_SIMDE
+    return fused_by_element<16>(c, a, b);
+#else
+    return _mm512_fmadd_ps(a, b, c);
+#endif
+  }
+  static Vec<float, 16> subtract_product(Vec<float, 16> c, Vec<float, 16> a, Vec<float, 16> b) {
+#ifdef BIFAST_SIMDE
+    return fused_by_element<16>(c, -a, b);
+#else
+    return _mm512_fnmadd_ps(a, b, c);
+#endif
+  }
+  static void keep([[maybe_unused]] Vec<float, 16>& v) {
+#ifndef BIFAST_SIMDE
+    asm("" : "+v"(v));
+#endif
+  }
 
   static constexpr bool kOwnRows = true;
 

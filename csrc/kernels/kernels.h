@@ -6,7 +6,8 @@
 //
 // Bits: 1 means +1 (value >= 0), 0 means -1. Bit i of a row is bit i % 8 of byte i / 8. Padding
 // bits are 0 in both operands, so they never count in popcount(a xor w); dot = K - 2 * popcount(a
-// xor w). Floats: every operation is rounded to nearest on its own; no fused multiply-add.
+// xor w). Floats: every operation is rounded to nearest on its own; the front-end's products and
+// sums are fused where the definition says so, and only there.
 #ifndef BIFAST_KERNELS_KERNELS_H_
 #define BIFAST_KERNELS_KERNELS_H_
 
@@ -19,7 +20,6 @@ namespace bifast {
 inline constexpr size_t kColumnBlock = 64;
 // Columns of float weights are padded to a multiple of this.
 inline constexpr size_t kFloatBlock = 16;
-inline constexpr size_t kMaxFrameLanes = 4;
 // Counts of differing bits are u16.
 inline constexpr size_t kMaxDepthBits = 65535;
 
@@ -125,32 +125,45 @@ struct FloatRows {
 
 // ---- the front-end ------------------------------------------------------------------------------
 
-// Tables of the FFT in one precision; q = n_fft / 8, twiddles as real and imaginary parts w.
+// Shorter frames are padded with zeros, which the window holds.
+constexpr size_t fft_points(size_t n_fft) { return n_fft < 512 ? 512 : n_fft; }
+
+// The spectrum lies in rows of kBins frequencies: lane i of row r is frequency frequency_of(i) +
+// kBins * r of a complex transform of kBins * rows = fft_points / 2 points.
+inline constexpr size_t kBins = 16;
+constexpr size_t frequency_of(size_t lane) { return lane / 4 + lane % 4 * 4; }
+
+// Tables of the FFT in one precision: w(x) = exp(-2 pi i x), as real and imaginary parts.
 template <typename T>
 struct SpectrumTables {
-  const T* window;  // [n_fft + 4]
-  const T* first;   // [q / 4, rounded up][w1, w2, w3][2][4]: first stage, four points
-  const T* stages;  // [stage][span / 4][w1, w2, w3][2]: of the transforms of q points
-  const T* split;   // [q / 2 + 1][2][4]: exp(-2 pi i k / n_fft), four frequencies
+  const T* window;  // [fft_points]
+  const T* second;  // [4][w(i / 16), w(2 i / 16)][2]: second stage, block i
+  // [stage][block][w, w^2][2][kBins]: the stages over rows; the last one of radix 2 has no w^2.
+  const T* stages;
+  // [rows / 2 + 1][2][kBins]: w(k / fft_points); then the sign that frequency n - k has where k is
+  // positive.
+  const T* split;
 };
 
-// Constant tables of one front-end setting. A quad is four bins, the first of them a multiple of 4.
+// Constant tables of one front-end setting.
 struct FrontendTables {
-  size_t n_fft;
+  size_t rows;
   size_t n_mels;
   SpectrumTables<float> single;
   SpectrumTables<double> exact;
-  const uint32_t* order;       // [q + 1]: where a transform of q points leaves frequency k; q
-  const uint32_t* band_start;  // [n_mels, rounded up to 4]: first quad
-  const uint32_t* band_size;   // [the same]: quads
-  const float* band_weights;   // the bands' weights end to end, zero outside the bands
-  const float* band_limit;     // [the same]: quiet is less than this part of a frame's energy
+  const uint32_t* order;  // [rows]: where a transform of as many points leaves frequency r
+  // Bands are padded to a multiple of kBins. Rows of power, rows + 1: up to rows / 2 as above, then
+  // row rows - r holds fft_points / 2 - k in the place of k.
+  const uint32_t* band_start;  // first row of power
+  const uint32_t* band_size;   // rows, an even number
+  const float* band_weights;   // [kBins] of each row, the bands end to end; zero outside the bands
+  const float* band_limit;     // quiet is less than this part of a frame's energy
   float floor;                 // smallest mel power
 };
 
-// Memory that log_mel works in.
-constexpr size_t log_mel_bytes(size_t n_fft, size_t n_frames) {
-  return (n_fft + 32) * (n_frames > 2 ? 4 * n_frames : 8);
+// Memory that log_mel works in: rows of double complex numbers, and of float powers.
+constexpr size_t log_mel_bytes(size_t n_fft) {
+  return fft_points(n_fft) / 2 * 20 + kBins * sizeof(float);
 }
 
 inline constexpr size_t kByteRunRows = 32;
@@ -169,7 +182,6 @@ struct Kernels {
   size_t tile_cols = 0;
   size_t tile_bytes = 0;
   size_t group_tiles = 1;
-  size_t frame_lanes = 0;  // frames that log_mel takes at once, at most kMaxFrameLanes
 
   // Makes the tile_limits of one class for products of this depth; null where nothing reads them.
   void (*tile_limits)(const uint16_t* limit, size_t padded_channels, size_t depth_bytes,
@@ -218,12 +230,10 @@ struct Kernels {
   // follows the point; 0 where y is no number. Nothing is read or written past n.
   void (*quantise)(const float* x, size_t n, float scale, float shift, uint8_t* out) = nullptr;
 
-  // frames[i]: n_fft samples of frame i < frame_lanes, with room to read up to 32. Frames that are
-  // not there repeat the first; what comes out for them does not matter.
-  // work: log_mel_bytes(n_fft, frame_lanes), aligned to 64 bytes. out[i][m] = 10 * log10(max(mel
-  // power, floor)), m < n_mels.
-  void (*log_mel)(const FrontendTables* tables, const float* const* frames, void* work,
-                  float* const* out) = nullptr;
+  // frame: fft_points samples; those behind n_fft meet zeros of the window. work: log_mel_bytes,
+  // aligned to 64 bytes. out[m] = 10 * log10(max(mel power, floor)), m < n_mels.
+  void (*log_mel)(const FrontendTables* tables, const float* frame, void* work,
+                  float* out) = nullptr;
 };
 
 // The row of a panel that channel n of a product with thresholds comes to.

@@ -43,6 +43,33 @@ template <size_t kLanes>
   return __builtin_convertvector((load<Vec<uint16_t, kLanes>>(p)), Vec<int32_t, kLanes>);
 }
 
+// c + a * b rounded once, where no vector instruction does it. The product of two floats is exact
+// as a double. Their sum is rounded to odd there: of the two doubles around the true sum, the one
+// whose last bit is 1. That is a tie for a float only where the true sum is one, for the 53 bits of
+// a double are two more than the 24 of a float need (S. Boldo, G. Melquiond: Emulation of FMA and
+// correctly rounded sums, 2008).
+template <size_t kLanes>
+[[gnu::always_inline]] inline Vec<float, kLanes> fused_by_element(Vec<float, kLanes> c,
+                                                                  Vec<float, kLanes> a,
+                                                                  Vec<float, kLanes> b) {
+#ifdef __FP_FAST_FMAF
+  for (size_t i = 0; i < kLanes; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#else
+  using Doubles = Vec<double, kLanes>;
+  using Bits = Vec<int64_t, kLanes>;
+  const auto wide = [](Vec<float, kLanes> x) { return __builtin_convertvector(x, Doubles); };
+  const Doubles product = wide(a) * wide(b), other = wide(c);
+  const Doubles sum = product + other, seen = sum - product;
+  const Doubles error = (product - (sum - seen)) + (other - seen);  // exact, or no number
+  const Bits bits = reinterpret_cast<Bits>(sum);
+  const Bits inexact = (error < 0.0) | (error > 0.0), even = (bits & 1) - 1;
+  const Bits towards = ((bits ^ reinterpret_cast<Bits>(error)) < 0) | 1;  // -1: to smaller ones
+  const Bits odd = bits + (towards & inexact & even);
+  return __builtin_convertvector(reinterpret_cast<Doubles>(odd), Vec<float, kLanes>);
+#endif
+}
+
 // Rows of results with rows of what makes them: kRows at a time, the rest in pairs and alone.
 template <size_t kRows, typename Function>
 [[gnu::always_inline]] inline void for_rows(size_t rows, const Function& function) {

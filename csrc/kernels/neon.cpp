@@ -136,7 +136,16 @@ struct Neon {
   using Bytes = PlainBytes<4>;
   static constexpr size_t kByteRows = 4, kByteVecs = 2;
   using FloatCount = uint16_t;
-  static constexpr size_t kCountLanes = 8, kFrames = 1;
+  static constexpr size_t kCountLanes = 8;
+
+  // What the front-end fuses.
+  static float32x4_t add_product(float32x4_t c, float32x4_t a, float32x4_t b) {
+    return vfmaq_f32(c, a, b);
+  }
+  static float32x4_t subtract_product(float32x4_t c, float32x4_t a, float32x4_t b) {
+    return vfmsq_f32(c, a, b);
+  }
+  static void keep(Vec<float, 4>& v) { asm("" : "+w"(v)); }
 
   template <size_t kRows>
   static void count(const uint8_t* a, size_t stride, const uint8_t* panel, size_t depth_bytes,

@@ -48,7 +48,17 @@ struct Scalar {
   using Bytes = PlainBytes<4>;
   static constexpr size_t kByteRows = 2, kByteVecs = 2;
   using FloatCount = uint16_t;
-  static constexpr size_t kCountLanes = 8, kFrames = 1;
+  static constexpr size_t kCountLanes = 8;
+
+  // What the front-end fuses.
+  [[gnu::noinline]] static Vec<float, 4> add_product(Vec<float, 4> c, Vec<float, 4> a,
+                                                     Vec<float, 4> b) {
+    return fused_by_element<4>(c, a, b);
+  }
+  static Vec<float, 4> subtract_product(Vec<float, 4> c, Vec<float, 4> a, Vec<float, 4> b) {
+    return add_product(c, -a, b);
+  }
+  static void keep(Vec<float, 4>&) {}
 
   template <size_t kRows>
   static void count(const uint8_t* a, size_t stride, const uint8_t* panel, size_t depth_bytes,

@@ -21,7 +21,6 @@ constexpr Kernels kernels_of(const char* name) {
       .name = name,
       .tile_cols = Isa::kTileCols,
       .tile_bytes = Isa::kTileBytes,
-      .frame_lanes = Isa::kFrames,
       .binary_thresholds = binary_thresholds<Isa>,
       .binary_floats = binary_floats<Isa>,
       .float_product = float_product<Isa>,
@@ -33,7 +32,7 @@ constexpr Kernels kernels_of(const char* name) {
       .byte_matmul = byte_matmul<typename Isa::Bytes, Isa::kByteRows, Isa::kByteVecs>,
       .largest = largest<Isa::kLanes>,
       .quantise = quantise<kFloatBlock>,
-      .log_mel = log_mel<Isa::kFrames>,
+      .log_mel = log_mel<Isa>,
   };
 }
 

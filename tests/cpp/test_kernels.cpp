@@ -1,5 +1,7 @@
 // The kernels: every instruction set against scalar, scalar against plain +-1 arithmetic, and
 // dispatch.
+#include <bit>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +14,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "kernels/kernels.h"
+#include "kernels/lanes.h"
 #include "selfcheck/selfcheck.h"
 
 namespace {
@@ -213,6 +216,36 @@ void test_floats(const Kernels& scalar) {
   expect(same, "scalar float_product adds in the written order");
 }
 
+// Random bits, and exponents and last bits that meet: ties, cancellation, subnormal results.
+void test_fused() {
+  std::mt19937 random(5);
+  const auto any = [&] { return std::bit_cast<float>(static_cast<uint32_t>(random())); };
+  const auto near_one = [&] {
+    const auto sign = static_cast<uint32_t>(random()) & 0x80000000u;
+    const auto low = static_cast<uint32_t>(random() % 16), bit = 1u << random() % 23;
+    return std::bit_cast<float>(sign | (0x3F800000u + low) | bit);
+  };
+  bool same = true;
+  for (int i = 0; i < 400000; ++i) {
+    float a = any(), b = any(), c = any();
+    if (i % 4 != 0) a = near_one(), b = near_one(), c = near_one();
+    if (i % 4 == 2) c = std::ldexp(c, static_cast<int>(random() % 80) - 60);
+    if (i % 4 == 3) {  // a product about 2^-149, and about what is added to it
+      a = std::ldexp(a, -70 - static_cast<int>(random() % 60));
+      b = std::ldexp(b, -70);
+      c = std::ldexp(c, -120 - static_cast<int>(random() % 30));
+    }
+    if (i % 64 == 0) c = -a * b;
+    if (i % 128 == 0) b = 0.0f;
+    using V = bifast::Vec<float, 4>;
+    const float fused = bifast::fused_by_element<4>(c - V{}, a - V{}, b - V{})[i % 4];
+    const float expected = std::fma(a, b, c);
+    same = same && (std::bit_cast<uint32_t>(fused) == std::bit_cast<uint32_t>(expected) ||
+                    (std::isnan(fused) && std::isnan(expected)));
+  }
+  expect(same, "fused_by_element is fma");
+}
+
 void test_against_scalar(const Kernels& kernels) {
   for (size_t i = 0; i < bifast::kernel_count(); ++i) {
     const std::string what = std::string(kernels.name) + " " + bifast::kernel_name(i);
@@ -280,6 +313,7 @@ int main() {
   test_memory_row(scalar);
   test_bits(scalar);
   test_floats(scalar);
+  test_fused();
   for (const Kernels* kernels : bifast::runnable_isas()) test_against_scalar(*kernels);
   test_selfcheck_finds_faults();
   test_dispatch();

@@ -30,7 +30,7 @@ from bifast.train.data.task import Example, Task, load_wave
 from bifast.train.registry import nearest
 
 # Part of the cache key: raise it when the meaning of an example or an augmentation changes.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 # Examples that a process computes at a time.
 _PART = 64
 # The same for synthetic words alone: how their sound is kept.
