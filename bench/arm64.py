@@ -26,6 +26,7 @@ import numpy as np
 from arm64_guest import FEW, MANY
 from machine import commit, output_line
 from quantise import folded_and_int8
+from rows import SPOTTERS
 from test_clip import clip_of, features_of
 from test_product import SHAPES, case, model_of
 
@@ -185,7 +186,7 @@ def main() -> None:
     args = parser.parse_args()
     build = args.build.resolve()
     models = {}
-    for name in conftest.SPOTTERS:
+    for name in SPOTTERS:
         with tempfile.TemporaryDirectory() as folder:
             models[name] = count(prepare(Path(folder), name), Path(folder), build)
     with tempfile.TemporaryDirectory() as folder:

@@ -17,8 +17,6 @@ from bifast.format import ModelFile
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 CALIBRATION_CLIPS = 128
-# The shipped models that take sound.
-SPOTTERS = [name for name in bifast.models() if bifast.Model.load(name).sample_rate]
 
 
 def shipped_model(name: str = bifast.DEFAULT_MODEL) -> bytes:

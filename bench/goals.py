@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from conftest import SPOTTERS
-from rows import CALLS, Row, Rows, call_overhead, table
+from rows import CALLS, SPOTTERS, Row, Rows, call_overhead, table
 
 import bifast
 from bifast import _core

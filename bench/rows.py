@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import bifast
 from bifast import _core
 
+# The shipped models that take sound.
+SPOTTERS = [name for name in bifast.models() if bifast.Model.load(name).sample_rate]
 NOISY = 0.10  # quartile distance over median, past which a row is marked
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import peers
 import pytest
 from quantise import folded_and_int8
+from rows import SPOTTERS
 
 import bifast
 from bifast import _core, shipped
@@ -22,9 +23,7 @@ from bifast.float_twin import float_twin
 from bifast.onnx_graph import to_onnx
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CASES = [
-    (name, depth) for name in conftest.SPOTTERS for depth in conftest.shipped_file(name).depths
-]
+CASES = [(name, depth) for name in SPOTTERS for depth in conftest.shipped_file(name).depths]
 # What runs the float twin, and the module that it needs.
 RUNTIMES = {
     "onnxruntime FP32": "onnxruntime",

@@ -5,13 +5,14 @@ from __future__ import annotations
 import conftest
 import numpy as np
 import pytest
+from rows import SPOTTERS
 
 from bifast import _core, one_layer
 
 TIMES = 32
 LAYERS = [
     (name, layer)
-    for name in conftest.SPOTTERS
+    for name in SPOTTERS
     for layer in one_layer.distinct_layers(conftest.shipped_file(name))
 ]
 
