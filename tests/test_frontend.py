@@ -37,6 +37,7 @@ SETTINGS = {
     "fft-16": FrontendParams(8000, 300, 16, 15, 29, 4, True, 0.0, 4000.0, 3.0, 1e-8),
     "fft-32": FrontendParams(8000, 300, 32, 5, 31, 5, True, 0.0, 4000.0, 3.0, 1e-8),
     "fft-4096": FrontendParams(44100, 44100, 4096, 4001, 700, 256, True, 0.0, 22050.0, 9.0, 1e-8),
+    "one-band": replace(FRONTEND_PAPER, n_fft=512, win_length=512, n_mels=1),
     # More bands than bins at the low end: some bands are empty and sit at the floor.
     "empty-bands": replace(FRONTEND_PAPER, n_fft=256, win_length=256, n_mels=128),
 }

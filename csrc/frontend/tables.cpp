@@ -182,7 +182,7 @@ void FrontendTableData::push_band(size_t first, const std::vector<double>& weigh
   const auto lane_of = [&](size_t k) { return frequency_of((k <= n / 2 ? k : n - k) % kBins); };
   const size_t last = weights.empty() ? first : first + weights.size() - 1;
   const size_t size = weights.empty() ? 0 : round_up(row_of(last) - row_of(first) + 1, 2);
-  const size_t start = std::min(row_of(first), rows + 1 - size), offset = band_weights.size();
+  const size_t start = row_of(first), offset = band_weights.size();
   band_start.push_back(static_cast<uint32_t>(start));
   band_size.push_back(static_cast<uint32_t>(size));
   band_weights.resize(offset + kBins * size, 0.0f);

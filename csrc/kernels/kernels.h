@@ -152,8 +152,8 @@ struct FrontendTables {
   SpectrumTables<float> single;
   SpectrumTables<double> exact;
   const uint32_t* order;  // [rows]: where a transform of as many points leaves frequency r
-  // Bands are padded to a multiple of kBins. Rows of power, rows + 1: up to rows / 2 as above, then
-  // row rows - r holds fft_points / 2 - k in the place of k.
+  // Bands are padded to a multiple of kBins. Rows of power, rows + 2: up to rows / 2 as above, then
+  // row rows - r holds fft_points / 2 - k in the place of k; a row of zeros.
   const uint32_t* band_start;  // first row of power
   const uint32_t* band_size;   // rows, an even number
   const float* band_weights;   // [kBins] of each row, the bands end to end; zero outside the bands
@@ -163,7 +163,7 @@ struct FrontendTables {
 
 // Memory that log_mel works in: rows of double complex numbers, and of float powers.
 constexpr size_t log_mel_bytes(size_t n_fft) {
-  return fft_points(n_fft) / 2 * 20 + kBins * sizeof(float);
+  return fft_points(n_fft) / 2 * 20 + 2 * kBins * sizeof(float);
 }
 
 inline constexpr size_t kByteRunRows = 32;

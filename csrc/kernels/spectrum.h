@@ -233,7 +233,10 @@ struct Spectrum {
         sums[part] = sums[part] + (here + there);
       }
     }
-    for (size_t part = 0; part < kParts; ++part) store(energy + part * kLanes, sums[part]);
+    for (size_t part = 0; part < kParts; ++part) {
+      store(energy + part * kLanes, sums[part]);
+      store(power[rows + 1] + part * kLanes, Power{});
+    }
   }
 
   static void run(const SpectrumTables<T>& t, const FrontendTables& tables, const float* frame,
