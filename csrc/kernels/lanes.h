@@ -54,20 +54,24 @@ template <size_t kLanes>
                                                                   Vec<float, kLanes> b) {
 #ifdef __FP_FAST_FMAF
   for (size_t i = 0; i < kLanes; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
-  return c;
 #else
-  using Doubles = Vec<double, kLanes>;
-  using Bits = Vec<int64_t, kLanes>;
-  const auto wide = [](Vec<float, kLanes> x) { return __builtin_convertvector(x, Doubles); };
-  const Doubles product = wide(a) * wide(b), other = wide(c);
-  const Doubles sum = product + other, seen = sum - product;
-  const Doubles error = (product - (sum - seen)) + (other - seen);  // exact, or no number
-  const Bits bits = reinterpret_cast<Bits>(sum);
-  const Bits inexact = (error < 0.0) | (error > 0.0), even = (bits & 1) - 1;
-  const Bits towards = ((bits ^ reinterpret_cast<Bits>(error)) < 0) | 1;  // -1: to smaller ones
-  const Bits odd = bits + (towards & inexact & even);
-  return __builtin_convertvector(reinterpret_cast<Doubles>(odd), Vec<float, kLanes>);
+  using Doubles = Vec<double, 2>;  // wider ones would go through general registers
+  using Bits = Vec<int64_t, 2>;
+#pragma GCC unroll 8
+  for (size_t i = 0; i < kLanes; i += 2) {
+    const auto wide = [i](Vec<float, kLanes> x) { return Doubles{x[i], x[i + 1]}; };
+    const Doubles product = wide(a) * wide(b), other = wide(c);
+    const Doubles sum = product + other, seen = sum - product;
+    const Doubles error = (product - (sum - seen)) + (other - seen);  // exact, or no number
+    const Bits up = error > 0.0, down = error < 0.0, negative = sum < 0.0;
+    const Bits bits = reinterpret_cast<Bits>(sum), even = (bits & 1) - 1;
+    const Bits step = (down ^ negative) | 1;  // one bit towards the true sum
+    const Doubles odd = reinterpret_cast<Doubles>(bits + (step & (up | down) & even));
+    c[i] = static_cast<float>(odd[0]);
+    c[i + 1] = static_cast<float>(odd[1]);
+  }
 #endif
+  return c;
 }
 
 // Rows of results with rows of what makes them: kRows at a time, the rest in pairs and alone.
