@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import wave
 from pathlib import Path
 
@@ -206,6 +207,12 @@ def test_recordings_that_disagree_are_refused_by_name(embed: bifast.Model) -> No
         enroll.enroll(embed, "mine", mixed, some_negatives())
 
 
+def test_recordings_of_three_words_disagree(embed: bifast.Model) -> None:
+    three = [said(word)[0] for word in ("up", "stop", "right")]
+    with pytest.raises(enroll.RefusedError, match="the recordings disagree: 3 of 3 are missed"):
+        enroll.enroll(embed, "mine", three, enroll.shipped(FRONTEND_PAPER))
+
+
 def test_one_recording_given_twice_is_refused_by_name(embed: bifast.Model) -> None:
     first, *others = said("left")
     twice = [first, *others, ("copy.wav", first[1].copy())]
@@ -324,6 +331,16 @@ def test_command_writes_the_model(
     first = out.read_bytes()
     assert cli.main(line) == 0
     assert out.read_bytes() == first
+
+
+def test_command_misses_a_microphone_before_anyone_speaks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    assert cli.main(["enroll", "mine", "--record", "3"]) == 2
+    err = capsys.readouterr().err
+    assert "sounddevice" in err
+    assert "press Enter" not in err
 
 
 def test_command_wants_recordings_or_a_microphone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         )
     except enroll.RefusedError as error:
         for reason in error.reasons:
-            print(f"bifast enroll: {reason}", file=sys.stderr)
+            _warn(reason)
         return 1
     found.file.save(out)
     if args.json:
@@ -129,11 +129,10 @@ def run(args: argparse.Namespace) -> int:
         _tell(found, out)
     if found.contradicted:
         few, many = found.false_accept_interval
-        print(
-            f"bifast enroll: warning: {found.expected:.2g} false accepts an hour are expected, but what was "
-            f"heard in the negatives says {few:.2g} .. {many:.2g}: do not rely on the threshold; measure it "
-            "with `bifast tune`, or give hours of your room (--negatives)",
-            file=sys.stderr,
+        _warn(
+            f"warning: {found.expected:.2g} false accepts an hour are expected, but what was heard in the "
+            f"negatives says {few:.2g} .. {many:.2g}: do not rely on the threshold; measure it with "
+            "`bifast tune`, or give hours of your room (--negatives)"
         )
     return 0
 
@@ -144,7 +143,7 @@ def _readable(names: Iterable[str | Path], rate: int) -> Iterator[tuple[str, Wav
         try:
             yield str(name), audio.load(name, rate)
         except (OSError, bifast.BifastError) as error:
-            print(f"bifast enroll: {sound_files.describe(str(name), error)}", file=sys.stderr)
+            _warn(sound_files.describe(str(name), error))
 
 
 def _tell(found: enroll.Enrolled, out: Path) -> None:
@@ -190,6 +189,8 @@ def _record(args: argparse.Namespace, model: bifast.Model, out: Path) -> list[tu
         raise ValueError(f"--record: expected {enroll.FEWEST} .. {enroll.MOST}, got {args.record}")
     device = int(args.device) if args.device and args.device.isdecimal() else args.device
     takes: list[tuple[str, Wave]] = []
+    # What is missing is told before anyone speaks.
+    microphone.Microphone(model.sample_rate, device, tell=_warn).close()
     while len(takes) < args.record:
         path = out.with_name(f"{out.stem}-{len(takes) + 1}.wav")
         print(
@@ -213,7 +214,7 @@ def _record(args: argparse.Namespace, model: bifast.Model, out: Path) -> list[tu
 
 def _take(rate: int, device: str | int | None) -> Iterator[Wave]:
     """Yield blocks of one take."""
-    source = microphone.Microphone(rate, device, tell=lambda text: print(text, file=sys.stderr))
+    source = microphone.Microphone(rate, device, tell=_warn)
     left = round(_TAKE_SECONDS * rate)
     try:
         for block in source.blocks():
@@ -226,6 +227,10 @@ def _take(rate: int, device: str | int | None) -> Iterator[Wave]:
                 return
     finally:
         source.close()
+
+
+def _warn(line: str) -> None:
+    print(f"bifast enroll: {line}", file=sys.stderr)
 
 
 def _keep(path: Path, take: Wave, rate: int) -> None:
