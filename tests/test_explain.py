@@ -88,6 +88,11 @@ def test_unknown_names_are_told() -> None:
         explain(MODEL, SENTENCE, depth="ful")
 
 
+def test_a_model_of_one_label_has_nothing_to_explain() -> None:
+    with pytest.raises(ValueError, match="the label 'unknown' alone; `bifast enroll` gives"):
+        explain(bifast.Model.load("bifast-embed"), SENTENCE)
+
+
 # ---- the command ---------------------------------------------------------------------------------
 
 

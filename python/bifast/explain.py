@@ -96,6 +96,11 @@ def explain(
     """
     if word is not None and word not in model.labels:
         raise ValueError(unknown("word", word, model.labels))
+    if len(model.labels) < 2:
+        raise ValueError(
+            f"expected a model that tells words apart, got one with the label {model.labels[0]!r} alone; "
+            "`bifast enroll` gives it words"
+        )
     heard_for = dict(words or _usual(model))
     if word is not None:
         heard_for.setdefault(word, model.words.get(word, Word()))
