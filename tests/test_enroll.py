@@ -19,7 +19,7 @@ from bifast.audio import load
 from bifast.effects import change_speed
 from bifast.enroll.backbone import Backbone
 from bifast.enroll.calibrate import Tail, average, fit_tail, peaks, smooth
-from bifast.enroll.column import Discriminant
+from bifast.enroll.column import Discriminant, thinned
 from bifast.enroll.negatives import BLOCK, Negative, compress, expand, windows
 from bifast.enroll.recording import find_word
 from bifast.format import FRONTEND_PAPER
@@ -38,9 +38,10 @@ def said(word: str) -> list[tuple[str, Wave]]:
     ]
 
 
-def some_negatives() -> list[Negative]:
-    """A fifth of the shipped ones, which takes a fifth of the time."""
-    return enroll.shipped(FRONTEND_PAPER)[::5]
+def some_negatives(every: int = 5) -> list[Negative]:
+    """Some of the shipped ones, three seconds of each, which take a fraction of the time."""
+    found = enroll.shipped(FRONTEND_PAPER)[::every]
+    return [negative._replace(features=negative.features[:96]) for negative in found]
 
 
 def tone(seconds: float, level: float = 0.3) -> Wave:
@@ -182,6 +183,12 @@ def test_discriminant_weighs_down_what_varies_within_words() -> None:
     assert weights[2] > 1.5 * weights[3]
 
 
+def test_many_embeddings_are_thinned_evenly_and_few_not_at_all() -> None:
+    rows = np.arange(9000, dtype=np.float32)[:, None]
+    assert thinned(rows)[:, 0].tolist() == list(range(0, 9000, 3))
+    assert len(thinned(rows[:4096])) == 4096
+
+
 @pytest.fixture(scope="module")
 def embed() -> bifast.Model:
     return bifast.Model.load("bifast-embed")
@@ -210,7 +217,7 @@ def test_recordings_that_disagree_are_refused_by_name(embed: bifast.Model) -> No
 def test_recordings_of_three_words_disagree(embed: bifast.Model) -> None:
     three = [said(word)[0] for word in ("up", "stop", "right")]
     with pytest.raises(enroll.RefusedError, match="the recordings disagree: 3 of 3 are missed"):
-        enroll.enroll(embed, "mine", three, enroll.shipped(FRONTEND_PAPER))
+        enroll.enroll(embed, "mine", three, some_negatives(1))
 
 
 def test_one_recording_given_twice_is_refused_by_name(embed: bifast.Model) -> None:

@@ -1,4 +1,4 @@
-"""Make the negatives in the package from the data folder: features of speech, words and noise, in 25 KB.
+"""Make the negatives in the package from the data folder: features of speech, words and noise, in 90 KB.
 
     python tools/make_negatives.py [DATA]       needs the extra `train`
 
@@ -21,27 +21,34 @@ from bifast.train.data.clip import Clip
 from bifast.train.data.embed import kept_for_measuring
 
 STEP = 40.0
-# Blocks of 16 frames (half a second) of each sentence, word and noise; how many words and noises.
-SPEECH_BLOCKS, WORD_BLOCKS, NOISE_BLOCKS = 6, 2, 4
+# Blocks of 16 frames (half a second) of each sentence at most, word and noise; how many words and noises.
+SPEECH_BLOCKS, WORD_BLOCKS, NOISE_BLOCKS = 32, 2, 4
+# Of a sentence at least: a window.
+LEAST_SPEECH = 2
 EACH_WORD, NOISES = 5, 32
 
 
 def pieces(
-    folder: DataFolder, model: bifast.Model, clips: list[Clip], kind: str, blocks: int
+    folder: DataFolder,
+    model: bifast.Model,
+    clips: list[Clip],
+    kind: str,
+    blocks: int,
+    least: int | None = None,
 ) -> Iterator[Negative]:
-    """Cut one piece out of each clip that is long enough, at a random place."""
+    """Cut one piece of so many blocks out of each clip, at a random place; of short ones all, or none below `least`."""
     rng = np.random.default_rng(0)
     for clip in clips:
         wave = folder.wave(clip)
         if wave is None:
             continue
         features = model.features(wave)
-        spare = len(features) - blocks * BLOCK
-        if spare >= 0:
-            start = int(rng.integers(spare + 1))
+        taken = min(blocks, len(features) // BLOCK)
+        if taken >= (blocks if least is None else least):
+            start = int(rng.integers(len(features) - taken * BLOCK + 1))
             yield Negative(
                 kind,
-                features[start : start + blocks * BLOCK],
+                features[start : start + taken * BLOCK],
                 clip.word if kind == "word" else "",
             )
 
@@ -59,7 +66,7 @@ def main() -> None:
     noises = folder.clips("noise", "training")
     noises = [noises[i] for i in rng.permutation(len(noises))[:NOISES]]
     found = [
-        *pieces(folder, model, speech, "speech", SPEECH_BLOCKS),
+        *pieces(folder, model, speech, "speech", SPEECH_BLOCKS, LEAST_SPEECH),
         *pieces(folder, model, words, "word", WORD_BLOCKS),
         *pieces(folder, model, noises, "noise", NOISE_BLOCKS),
     ]

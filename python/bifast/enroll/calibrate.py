@@ -13,7 +13,7 @@ Floats = NDArray[np.float32]
 # Peaks above the place from which the tail is fitted, and the fewest from which it can be.
 _TAIL, _FEWEST = 60, 8
 # Shape of the tail: below 0, so that there is a logit that nothing reaches. So few peaks cannot tell it:
-# it is the value at which the words of docs/enroll.md have the rate that is aimed at.
+# it is the value at which the words of docs/enroll.md had the rate that is aimed at, with six minutes of negatives.
 _SHAPE = -0.15
 
 

@@ -12,6 +12,8 @@ Floats = NDArray[np.float32]
 
 # How much of the covariance is replaced by a multiple of the identity.
 _SHRINK = 0.5
+# Embeddings that what varies is learnt from: more tell no more, and take hundreds of megabytes.
+_MOST = 4096
 # Rounds of the alternating estimate of the two factors; five are enough.
 _ROUNDS = 8
 # Logits between what one window in a thousand of the negatives reaches and the middle of the word's windows.
@@ -53,9 +55,9 @@ class Discriminant:
 
     def __init__(self, words: Sequence[Floats], background: Floats, time: int) -> None:
         self._mean = background.mean(axis=0)
-        around = [background - self._mean]
+        around = thinned(background) - self._mean
         apart = [w - w.mean(axis=0) for w in words if len(w) > 1]
-        covariance = _kronecker(np.concatenate(around), len(background) - 1, time)
+        covariance = _kronecker(around, len(around) - 1, time)
         if apart:
             free = sum(len(w) - 1 for w in apart)
             covariance = covariance + _kronecker(np.concatenate(apart), free, time)
@@ -67,6 +69,11 @@ class Discriminant:
     def direction(self, word: Floats) -> Floats:
         """Return the weights [D] along which the mean [D] of a word's embeddings stands out most."""
         return np.asarray(self._inverse @ (word - self._mean), np.float32)
+
+
+def thinned(rows: Floats) -> Floats:
+    """Return every so many of the rows [B, ...], few enough to compute with."""
+    return rows[:: -(-len(rows) // _MOST)]
 
 
 def scaled(direction: Floats, word: Floats, background: Floats) -> Column:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bifast.enroll.backbone import Backbone
 from bifast.enroll.calibrate import Tail, average, fit_tail, peaks, smooth
-from bifast.enroll.column import Column, Discriminant, plane, scaled
+from bifast.enroll.column import Column, Discriminant, plane, scaled, thinned
 from bifast.enroll.negatives import Negative, windows
 from bifast.enroll.recording import Recording, RefusedError, find_word
 from bifast.enroll.variants import make_variants, plain_windows
@@ -275,14 +275,22 @@ class _Lesson:
             made = make_variants(recording, model, noises, rng)
             self._positives.append(np.concatenate([e.embeddings for e in self._everywhere(made)]))
             self._plain.append(self._everywhere(plain_windows(recording, model, hop)))
-        cuts = [windows(n.features, frames, hop) for n in track(self._negatives, "negatives")]
-        self._counts = [len(cut) for cut in cuts]
-        self._heard = self._everywhere(np.concatenate(cuts))
+        # Each stretch by itself: all windows at once would take more than their embeddings.
+        parts = [
+            self._everywhere(windows(n.features, frames, hop))
+            for n in track(self._negatives, "negatives")
+        ]
+        self._counts = [len(part[0].embeddings) for part in parts]
+        self._heard = [
+            _Embedded(*map(np.concatenate, zip(*p, strict=True))) for p in zip(*parts, strict=True)
+        ]
+        del parts
         self._everything = np.concatenate([e.embeddings for e in self._heard])
-        self._claims = plane(self._everything, np.concatenate([e.others for e in self._heard]))
+        others = np.concatenate([e.others for e in self._heard])
+        self._claims = plane(thinned(self._everything), thinned(others))
         speech = self._rows([n.kind == "speech" for n in self._negatives])
-        self._background = np.concatenate([e.embeddings[speech] for e in self._heard])
-        self._discriminant = Discriminant(self._other_words(), self._background, backbone.time)
+        background = np.concatenate([e.embeddings[speech] for e in self._heard])
+        self._discriminant = Discriminant(self._other_words(), background, backbone.time)
 
     def _rows(self, chosen: Sequence[bool]) -> NDArray[np.bool_]:
         """Return which windows are of the negatives that are chosen."""
