@@ -105,7 +105,7 @@ class Detector:
                 f"words: expected a dict, such as {{'yes': None}}, got {type(words).__name__}"
             )
         if not words:
-            raise ValueError("words: expected at least one")
+            raise ValueError(f"words: expected at least one of the labels: {', '.join(labels)}")
         self._hop = hop
         self._rate = sample_rate
         self._tracks: dict[str, _Track] = {}
