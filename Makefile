@@ -41,8 +41,9 @@ bench-resnet18: $(STAMPS)/bench
 bench-resnet18-arm64: $(STAMPS)/bench
 	PROGRAM=bench/resnet18_arm64.py tools/bench_arm64.sh $(BIN)
 
-# MODELS: run folders of one task, .bifast files. BIFAST_DATA names the recordings.
-MODELS ?= $(wildcard runs/sc11*)
+# MODELS: run folders of one task, .bifast files; those of one name are seeds. BIFAST_DATA names the recordings.
+MODELS ?= $(wildcard $(addprefix runs/,sc11-kws/seed* sc11-kws-2/seed* sc11-balanced/seed* \
+  frontier/*.bifast sc11-dscnn sc11-bcresnet))
 frontier: $(STAMPS)/bench $(STAMPS)/test-yes
 	OMP_NUM_THREADS=1 $(BIN)/python bench/frontier.py $(MODELS)
 

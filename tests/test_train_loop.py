@@ -126,6 +126,13 @@ def test_checkpoint_of_another_recipe_is_refused(tones: Path, tmp_path: Path) ->
         run(tones, tmp_path, recipe("optim.epochs=1", "optim.lr=0.001"))
 
 
+def test_finished_net_in_the_place_of_a_checkpoint_is_refused(tones: Path, tmp_path: Path) -> None:
+    run(tones, tmp_path, recipe("optim.epochs=1"))
+    (tmp_path / "final.pt").replace(tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match=r"last\.pt does not fit its net: 'optimizer'"):
+        run(tones, tmp_path, recipe("optim.epochs=1"))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.6, 0.99])
 def test_truncated_checkpoint_is_refused(share: float, tmp_path: Path) -> None:
     path = tmp_path / "last.pt"

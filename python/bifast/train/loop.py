@@ -197,8 +197,11 @@ def _start(recipe: Recipe, task: Task, out: Path, resume: bool, place: Place) ->
         )
     if tuple(state["labels"]) != task.labels:
         raise CheckpointError(f"{last} has the labels {state['labels']}, the data {task.labels}")
-    net.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
+    try:
+        net.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError, KeyError) as error:  # of another version, or final.pt renamed
+        raise CheckpointError(f"{last} does not fit its net: {error}; try --no-resume") from None
     average = _average(net, recipe)
     if average is not None:
         average.load(state["average"])
