@@ -248,8 +248,9 @@ def test_margins_alone_need_depths_and_one_smoothing(
     replace(old, words=tuple(mixed)).save(path)
     assert tune(tmp_path / "t", path, words, background, options="--margins-only") == 2
     assert "smoothed over the same seconds, got other6 0.5, other7 0.25" in capsys.readouterr().err
-    assert tune(tmp_path / "t", path, words, options="--margins-only --smoothing 1") == 2
-    assert "--smoothing: expected none with --margins-only" in capsys.readouterr().err
+    for option in ("--smoothing", "--rate"):
+        assert tune(tmp_path / "t", path, words, options=f"--margins-only {option} 1") == 2
+        assert f"{option}: expected none with --margins-only" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_work(

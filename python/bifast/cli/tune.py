@@ -61,7 +61,7 @@ def register(commands: options.Subparsers) -> None:
         "--plot", metavar="PNG", help="the curves of misses and false accepts (default: FILE.png)"
     )
     for name, default, what in (
-        ("rate", 1.0, "false accepts per hour that each word may have"),
+        ("rate", None, "false accepts per hour that each word may have (default: 1.0)"),
         ("hop", 0.25, "seconds between windows"),
         ("smoothing", None, "seconds of smoothing (default: the best of one to four windows)"),
         ("loss", 0.1, "percent of the words that depth auto may lose where it is tuned"),
@@ -105,15 +105,18 @@ def run(args: argparse.Namespace) -> int:
     options.check_folder(output)
     if args.plot is not None:
         options.check_folder(Path(args.plot))
-    if args.margins_only and args.smoothing is not None:
-        raise ValueError("--smoothing: expected none with --margins-only, which leaves it as it is")
+    for name in ("rate", "smoothing"):
+        if args.margins_only and getattr(args, name) is not None:
+            raise ValueError(
+                f"--{name}: expected none with --margins-only, which leaves words as they are"
+            )
     background = [Path(path) for path in args.background]
     material = find_material(
         model.labels, Path(args.positives), background, model.sample_rate, _tell
     )
     asked = Options(
         hop=args.hop,
-        rate=args.rate,
+        rate=1.0 if args.rate is None else args.rate,
         smoothing=args.smoothing,
         loss=args.loss / 100,
         minutes=args.minutes,
