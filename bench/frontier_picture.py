@@ -18,7 +18,7 @@ COLOURS = {
 
 
 # What is this many points below the best is drawn at the bottom edge.
-SHOWN = 9.0
+SHOWN = 7.0
 
 
 def draw(results: list[Result], path: Path) -> None:

@@ -64,7 +64,7 @@ def test_seeds_of_a_net_are_one_row_with_mean_and_spread() -> None:
 
 def test_page_says_where_we_lose(tmp_path: Path) -> None:
     results = [POOR, OURS, SMALL]
-    assert beaten(results, time_of, "us") == "No model of bifast loses here."
+    assert beaten(results, time_of, "us") == "No model of bifast loses to a peer here."
     text = page(results, 2656, "frontier.png")
     assert "| ours full | bifast | 94.00 | 150000 | 150000 | 100.0 | 100.0 | 100.0 | 1.00 |" in text
     assert (
@@ -73,9 +73,28 @@ def test_page_says_where_we_lose(tmp_path: Path) -> None:
     )
     assert "accurate and faster than: `ours full` (94.00 %), `small FP32` (95.00 %)." in text
     assert (
-        "Our most accurate net, `ours full` (94.00 %), lies on the frontier in time and "
+        "- Our most accurate net, `ours full` (94.00 %), lies on the frontier in time and "
         "**not** on the frontier in bytes." in text
     )
+    assert (
+        "- `small FP32` (95.00 %): +1.00 points against our most accurate, "
+        "3.0 times its time, 0.20 times its bytes." in text
+    )
+
+
+def test_depths_and_nets_behind_our_own_are_no_losses_to_peers() -> None:
+    shallow = replace(OURS, rival=replace(OURS.rival, depth="half"), accuracies=(0.90,))
+    slower = result("slower", 0.93, 150_000, 110.0)
+    told = beaten([OURS, shallow, slower, SMALL], time_of, "us")
+    assert told == (
+        "No model of bifast loses to a peer here.\n\n"
+        "Behind other nets of ours alone: `slower full` (93.00 %)."
+    )
+    assert beaten([OURS, shallow, SMALL], bytes_of, "bytes").count("loses to") == 1
+
+
+def test_frontier_is_drawn(tmp_path: Path) -> None:
+    results = [POOR, OURS, SMALL]
     draw(results, tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").stat().st_size > 10_000
 
