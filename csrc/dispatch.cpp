@@ -40,7 +40,7 @@ struct Entry {
 }
 
 // Completes a table with the entries of the next one. Who adds an entry to Kernels adds it here.
-static_assert(sizeof(Kernels) == 21 * sizeof(void*), "inherit() must take the new entry, too");
+static_assert(sizeof(Kernels) == 22 * sizeof(void*), "inherit() must take the new entry, too");
 void inherit(Kernels& table, const Kernels& next) {
   if (table.tile_cols == 0) {  // panels are laid out as the next table's
     table.group_tiles = next.group_tiles;
@@ -53,8 +53,8 @@ void inherit(Kernels& table, const Kernels& next) {
        &Kernels::binary_floats, &Kernels::image_thresholds, &Kernels::image_floats,
        &Kernels::image_bytes, &Kernels::float_product, &Kernels::memory_row,
        &Kernels::memory_floats, &Kernels::count_thresholds, &Kernels::count_floats,
-       &Kernels::float_rows, &Kernels::byte_matmul, &Kernels::byte_runs, &Kernels::largest,
-       &Kernels::quantise, &Kernels::log_mel);
+       &Kernels::float_rows, &Kernels::byte_floats, &Kernels::byte_signs, &Kernels::byte_runs,
+       &Kernels::largest, &Kernels::quantise, &Kernels::log_mel);
 }
 
 std::span<const Entry> entries() {

@@ -69,6 +69,19 @@ def test_padding_is_the_byte_fill(fill: int, kernel: tuple[int, int], isa: str) 
     assert_equals_oracle(b.model(floats, 4), isa)
 
 
+@pytest.mark.parametrize("kernel", [(5, 5), (1, 1), (6, 3), (8, 9)])
+def test_signs_of_sums_equal_oracle(kernel: tuple[int, int], isa: str) -> None:
+    """No slope is negative, so each sign becomes a bound on the integer sum."""
+    b = Builder(7, (9, 8, 1))
+    bits = byte_stem(b, quantise(b, "bytes", 0, 40.0, 128.5), 35, kernel, (1, 1), 9)
+    slope, bounds = np.abs(b.rng.normal(size=(1, 35))), b.rng.normal(size=(1, 35))
+    b.ops[-1] = replace(b.ops[-1], slope=b.tensor("f32", slope), threshold=b.tensor("f32", bounds))
+    floats = b.buffer("f32", b.buffers[bits].shape)
+    b.add("more", "binary_conv2d", bits, out_f32=floats, kernel=(1, 1), stride=(1, 1),
+          dilation=(1, 1), weights=b.bits(35, 35))  # fmt: skip
+    assert_equals_oracle(b.model(floats, 4), isa)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_stream_of_a_byte_net_shares_rows_and_gives_the_same_bits(seed: int, isa: str) -> None:
     model = bifast.Model.load(byte_net(seed, SMALL_FRONTEND).to_bytes(), isa=isa)

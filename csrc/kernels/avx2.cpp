@@ -181,24 +181,34 @@ inline uint64_t at_most_32(const uint16_t* p, const uint16_t* limit) {
 // Bytes as pairs of 16 bits: the even ones of both operands, then the odd ones. vpmaddubsw would
 // saturate.
 struct Bytes {
-  static constexpr size_t kChannels = 8;
-  using Sums = __m256i;
-  struct Pairs {
-    __m256i even, odd;
+  static constexpr size_t kChains = 1, kGroups = 1, kMostGroups = SIZE_MAX;
+  struct Sums {
+    __m256i v[2];
   };
-  using Inputs = Pairs;
-  using Weights = Pairs;
-  static Inputs inputs(uint32_t x) {
-    return {_mm256_set1_epi32(static_cast<int>(x & 0x00FF00FFu)),
-            _mm256_set1_epi32(static_cast<int>(x >> 8 & 0x00FF00FFu))};
+  template <size_t n>
+  struct Inputs {
+    __m256i even, odd;
+    Inputs(const uint8_t* a, const uint32_t* offset) {
+      const __m256i x = _mm256_set1_epi32(load<int32_t>(a + *offset));
+      even = _mm256_and_si256(x, _mm256_set1_epi16(0xFF));
+      odd = _mm256_srli_epi16(x, 8);
+    }
+  };
+  template <size_t n>
+  [[gnu::always_inline]] static void add(Sums& sums, const Inputs<n>& x, const int8_t* w, size_t) {
+#pragma GCC unroll 2
+    for (size_t i = 0; i < 2; ++i) {
+      const __m256i word = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w) + i);
+      const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(word, 8), 8);
+      sums.v[i] = _mm256_add_epi32(sums.v[i], _mm256_madd_epi16(x.even, even));
+      const __m256i odd = _mm256_srai_epi16(word, 8);
+      sums.v[i] = _mm256_add_epi32(sums.v[i], _mm256_madd_epi16(x.odd, odd));
+    }
   }
-  static Weights weights(const int8_t* w) {
-    const __m256i word = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
-    return {_mm256_srai_epi16(_mm256_slli_epi16(word, 8), 8), _mm256_srai_epi16(word, 8)};
-  }
-  static Sums add(Sums sums, const Inputs& x, const Weights& w) {
-    sums = _mm256_add_epi32(sums, _mm256_madd_epi16(x.even, w.even));
-    return _mm256_add_epi32(sums, _mm256_madd_epi16(x.odd, w.odd));
+  static void join(Sums&, const Sums&) {}
+  static Ints<8> to_ints(const Sums& sums, const int32_t*) {
+    return {{reinterpret_cast<Vec<int32_t, 8>>(sums.v[0]),
+             reinterpret_cast<Vec<int32_t, 8>>(sums.v[1])}};
   }
 };
 
@@ -206,7 +216,7 @@ struct Avx2 {
   static constexpr size_t kTileCols = 32, kTileBytes = 1;
   static constexpr size_t kLanes = 8, kFloatRows = 4, kRowsOfFourSums = 1;
   using Bytes = bifast::Bytes;
-  static constexpr size_t kByteRows = 4, kByteVecs = 2;
+  static constexpr size_t kByteRows = 4, kByteBlocks = 1;
   using FloatCount = uint16_t;
   static constexpr size_t kCountLanes = 16;
 
@@ -354,6 +364,22 @@ struct Avx2 {
 
   static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
     return at_most_32(p, limit) | at_most_32(p + 32, limit + 32) << 32;
+  }
+
+  static uint32_t more_than(const Vec<int32_t, 8>* sum, const Vec<int32_t, 8>* bound) {
+    const auto bits = [&](size_t i) {
+      return static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(sum[i] > bound[i])));
+    };
+    return bits(0) | bits(1) << 8;
+  }
+
+  // 32 floats to bytes, none above 255, what is below 0 or no number to 0.
+  static void put_bytes(const Vec<float, 8> (&y)[4], uint8_t* to) {
+    const auto ints = [&](size_t i) { return _mm256_cvttps_epi32(reinterpret_cast<__m256>(y[i])); };
+    const __m256i packed = _mm256_packus_epi16(_mm256_packus_epi32(ints(0), ints(1)),
+                                               _mm256_packus_epi32(ints(2), ints(3)));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(packed, order));
   }
 
   static uint32_t at_least(const Vec<float, 8>* y, const Vec<float, 8>* bound) {

@@ -81,15 +81,24 @@ inline uint64_t at_most_32(const uint16_t* p, const uint16_t* limit) {
   return _mm512_cmple_epu16_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(limit));
 }
 
+// vpdpbusd takes 4 cycles or more, and one or two start in each.
 struct Bytes {
-  static constexpr size_t kChannels = 16;
+  static constexpr size_t kChains = 8, kGroups = 1, kMostGroups = SIZE_MAX;
   using Sums = __m512i;
-  using Inputs = __m512i;
-  using Weights = __m512i;
-  static Inputs inputs(uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
-  static Weights weights(const int8_t* w) { return _mm512_loadu_si512(w); }
-  static Sums add(Sums sums, const Inputs& x, const Weights& w) {
-    return _mm512_dpbusd_epi32(sums, x, w);
+  template <size_t n>
+  struct Inputs {
+    __m512i x;
+    Inputs(const uint8_t* a, const uint32_t* offset)
+        : x(_mm512_set1_epi32(load<int32_t>(a + *offset))) {}
+  };
+  template <size_t n>
+  [[gnu::always_inline]] static void add(Sums& sums, const Inputs<n>& x, const int8_t* w, size_t) {
+    sums = _mm512_dpbusd_epi32(sums, x.x, _mm512_loadu_si512(w));
+    keep(sums);
+  }
+  static void join(Sums& sums, const Sums& more) { sums = _mm512_add_epi32(sums, more); }
+  static Ints<16> to_ints(const Sums& sums, const int32_t*) {
+    return {{reinterpret_cast<Vec<int32_t, 16>>(sums)}};
   }
 };
 
@@ -97,7 +106,7 @@ struct Avx512 {
   static constexpr size_t kTileCols = 16, kTileBytes = 4;
   static constexpr size_t kLanes = 16, kFloatRows = 4, kRowsOfFourSums = 4;
   using Bytes = bifast::Bytes;
-  static constexpr size_t kByteRows = 4, kByteVecs = 4;
+  static constexpr size_t kByteRows = 8, kByteBlocks = 2;
   static constexpr size_t kCountLanes = 16;
 
   // What the front-end fuses.
@@ -239,6 +248,23 @@ struct Avx512 {
 
   static uint64_t at_most(const uint16_t* p, const uint16_t* limit) {
     return at_most_32(p, limit) | at_most_32(p + 32, limit + 32) << 32;
+  }
+
+  static uint32_t more_than(const Vec<int32_t, 16>* sum, const Vec<int32_t, 16>* bound) {
+    return _mm512_cmpgt_epi32_mask(reinterpret_cast<__m512i>(*sum),
+                                   reinterpret_cast<__m512i>(*bound));
+  }
+
+  // 64 floats to bytes, none above 255, what is below 0 or no number to 0.
+  static void put_bytes(const Vec<float, 16> (&y)[4], uint8_t* to) {
+    const auto ints = [&](size_t i) {
+      return reinterpret_cast<__m512i>(__builtin_convertvector(y[i], Vec<int32_t, 16>));
+    };
+    const __m512i packed = _mm512_packus_epi16(_mm512_packus_epi32(ints(0), ints(1)),
+                                               _mm512_packus_epi32(ints(2), ints(3)));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    // The masked form: GCC 12 warns about the undefined operand inside the plain one.
+    _mm512_storeu_si512(to, _mm512_maskz_permutexvar_epi32(0xFFFF, order, packed));
   }
 
   static uint32_t at_least(const Vec<float, 16>* y, const Vec<float, 16>* bound) {

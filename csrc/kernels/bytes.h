@@ -1,6 +1,10 @@
-// Product of bytes for every instruction set: one loop, which each file gives its own lanes.
+// Products of bytes with the end of their layer, for every instruction set: one loop, which each
+// file gives its own lanes.
 //
-// Sums are integers, so their order is free.
+// Sums are integers, so their order is free. Isa (see stages.h) has besides:
+//   Bytes                      how 16 channels are added up: see byte_sums
+//   kByteRows, kByteBlocks     rows and blocks of 16 channels of a tile
+//   more_than(sum, bound)      bit c = sum[c] > bound[c], 16 int32 in registers of kLanes
 #ifndef BIFAST_KERNELS_BYTES_H_
 #define BIFAST_KERNELS_BYTES_H_
 
@@ -9,84 +13,133 @@
 
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
+#include "kernels/stages.h"
 
 namespace bifast {
 namespace {
 
-// Lanes of i32, each one output channel. Plain multiplications: where no instruction adds products
-// of bytes.
-template <size_t kLanes>
-struct PlainBytes {
-  static constexpr size_t kChannels = kLanes;
-  using Sums = Vec<int32_t, kLanes>;
-  struct Inputs {
-    int32_t bytes[4];
-  };
-  struct Weights {
-    Sums bytes[4];
-  };
-  [[gnu::always_inline]] static Inputs inputs(uint32_t x) {
-    return {{static_cast<int32_t>(x & 0xFF), static_cast<int32_t>(x >> 8 & 0xFF),
-             static_cast<int32_t>(x >> 16 & 0xFF), static_cast<int32_t>(x >> 24)}};
-  }
-  [[gnu::always_inline]] static Weights weights(const int8_t* w) {
-    const auto word = load<Vec<uint32_t, kLanes>>(w);
-    return {
-        {Sums(word << 24) >> 24, Sums(word << 16) >> 24, Sums(word << 8) >> 24, Sums(word) >> 24}};
-  }
-  [[gnu::always_inline]] static Sums add(Sums sums, const Inputs& x, const Weights& w) {
-    for (size_t i = 0; i < 4; ++i) sums += w.bytes[i] * x.bytes[i];
-    return sums;
-  }
-};
-
-// kRows x kVecs vectors of outputs.
-template <typename Lanes, size_t kRows, size_t kVecs>
-[[gnu::always_inline]] inline void byte_tile(const uint8_t* a, size_t a_stride,
-                                             const uint32_t* offset, const int8_t* w, float* out,
-                                             size_t cols, size_t depth) {
-  using Sums = typename Lanes::Sums;
-  Sums sums[kRows][kVecs] = {};
-  for (size_t k = 0; k < depth; ++k) {
-    typename Lanes::Weights weights[kVecs];
-#pragma GCC unroll 4
-    for (size_t v = 0; v < kVecs; ++v) {
-      weights[v] = Lanes::weights(w + 4 * (k * cols + v * Lanes::kChannels));
-    }
+// Bytes has
+//   Sums                       of 16 channels; Sums{} are zeros
+//   kChains                    so many of them must be independent to keep the multipliers busy
+//   kGroups                    of four bytes of depth that are added at once; 1 where a weight is
+//                              -128
+//   kMostGroups                that Sums can hold
+//   Inputs<n>(a, offset)       n groups of a row
+//   add<n>(sums, x, w, step)   adds products of n groups, whose weights are `step` bytes apart
+//   join(sums, more)
+//   to_ints(sums, totals, out)
+// One row has its depth in parts, whose sums are independent.
+template <typename Isa, size_t kRows, size_t kBlocks>
+[[gnu::always_inline]] inline void byte_sums(const ByteProduct& product, size_t row, size_t c,
+                                             size_t k, size_t last,
+                                             Ints<Isa::kLanes> (&out)[kRows][kBlocks]) {
+  using Bytes = typename Isa::Bytes;
+  constexpr size_t kTogether = kRows * kBlocks;
+  constexpr size_t kParts = Bytes::kChains > kTogether ? Bytes::kChains / kTogether : 1;
+  constexpr size_t kGroups = Bytes::kGroups, kStep = kParts * kGroups;
+  const uint8_t* a = product.a + row * product.stride;
+  const size_t step = 4 * product.cols;
+  typename Bytes::Sums sums[kParts][kRows][kBlocks];
+  const auto add = [&]<size_t n>(size_t group, size_t part) __attribute__((always_inline)) {
+    const int8_t* w = product.w + group * step + 4 * c;
 #pragma GCC unroll 8
     for (size_t r = 0; r < kRows; ++r) {
-      const auto x = Lanes::inputs(load<uint32_t>(a + r * a_stride + offset[k]));
+      const typename Bytes::template Inputs<n> x(a + r * product.stride, product.offset + group);
 #pragma GCC unroll 4
-      for (size_t v = 0; v < kVecs; ++v) sums[r][v] = Lanes::add(sums[r][v], x, weights[v]);
+      for (size_t b = 0; b < kBlocks; ++b) {
+        Bytes::template add<n>(sums[part][r][b], x, w + 4 * kFloatBlock * b, step);
+      }
+    }
+  };
+#pragma GCC unroll 8
+  for (size_t part = 0; part < kParts; ++part) {
+#pragma GCC unroll 8
+    for (size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 4
+      for (size_t b = 0; b < kBlocks; ++b) sums[part][r][b] = typename Bytes::Sums{};
     }
   }
+  for (; kStep > 1 && k + kStep <= last && (kGroups == 1 || !product.lowest); k += kStep) {
+#pragma GCC unroll 8
+    for (size_t part = 0; part < kParts; ++part) {
+      add.template operator()<kGroups>(k + part * kGroups, part);
+    }
+  }
+  for (; k < last; ++k) add.template operator()<1>(k, 0);
+#pragma GCC unroll 8
   for (size_t r = 0; r < kRows; ++r) {
-    for (size_t v = 0; v < kVecs; ++v) {
-      const auto lanes = Vec<int32_t, Lanes::kChannels>(sums[r][v]);
-      store(out + r * cols + v * Lanes::kChannels,
-            __builtin_convertvector(lanes, Vec<float, Lanes::kChannels>));
+#pragma GCC unroll 4
+    for (size_t b = 0; b < kBlocks; ++b) {
+#pragma GCC unroll 8
+      for (size_t part = 1; part < kParts; ++part) Bytes::join(sums[0][r][b], sums[part][r][b]);
+      out[r][b] = Bytes::to_ints(sums[0][r][b], product.totals + c + kFloatBlock * b);
     }
   }
 }
 
-template <typename Lanes, size_t kRows, size_t kVecs>
-void byte_matmul(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
-                 float* out, size_t rows, size_t cols, size_t depth) {
-  constexpr size_t kStep = kVecs * Lanes::kChannels;
-  const auto columns = [&]<size_t n_rows>(size_t r) __attribute__((always_inline)) {
-    const uint8_t* x = a + r * a_stride;
-    float* y = out + r * cols;
-    size_t c = 0;
-    for (; c + kStep <= cols; c += kStep) {
-      byte_tile<Lanes, n_rows, kVecs>(x, a_stride, offset, w + 4 * c, y + c, cols, depth);
+template <typename Isa>
+[[gnu::always_inline]] inline void finish_sums(const FloatStage& stage, const Results& to,
+                                               size_t row, size_t c,
+                                               const Ints<Isa::kLanes>& sums) {
+  Floats<Isa> values;
+  for (size_t i = 0; i < Ints<Isa::kLanes>::kVecs; ++i) {
+    values.v[i] = __builtin_convertvector(sums.v[i], typename Floats<Isa>::V);
+  }
+  finish_block<Isa>(stage, to, row, c, values);
+}
+
+template <typename Isa>
+[[gnu::always_inline]] inline void finish_sums(const SumStage& stage, const Results& to, size_t row,
+                                               size_t c, const Ints<Isa::kLanes>& sums) {
+  Ints<Isa::kLanes> bound;
+  for (size_t i = 0; i < Ints<Isa::kLanes>::kVecs; ++i) {
+    bound.v[i] = load<typename Ints<Isa::kLanes>::V>(stage.bound + c + i * Isa::kLanes);
+  }
+  const uint32_t more = Isa::more_than(sums.v, bound.v);
+  store_bits(to, to.bits + row * to.bits_stride, c,
+             static_cast<uint16_t>(more ^ load<uint16_t>(stage.flip + c / 8)));
+}
+
+template <typename Isa, size_t kRows, size_t kBlocks, typename Stage>
+[[gnu::always_inline]] inline void byte_block(const ByteProduct& product, const Stage& stage,
+                                              const Results& to, size_t row, size_t c) {
+  constexpr size_t kMost = Isa::Bytes::kMostGroups;
+  Ints<Isa::kLanes> sums[kRows][kBlocks];
+  byte_sums<Isa>(product, row, c, 0, product.depth < kMost ? product.depth : kMost, sums);
+  for (size_t k = kMost; k < product.depth; k += kMost) {
+    Ints<Isa::kLanes> more[kRows][kBlocks];
+    const size_t left = product.depth - k;
+    byte_sums<Isa>(product, row, c, k, left < kMost ? product.depth : k + kMost, more);
+    for (size_t r = 0; r < kRows; ++r) {
+      for (size_t b = 0; b < kBlocks; ++b) sums[r][b].add(more[r][b]);
     }
-    for (; c < cols; c += Lanes::kChannels) {
-      byte_tile<Lanes, n_rows, 1>(x, a_stride, offset, w + 4 * c, y + c, cols, depth);
+  }
+  for (size_t r = 0; r < kRows; ++r) {
+    for (size_t b = 0; b < kBlocks; ++b) {
+      if (c + kFloatBlock * b >= to.channels) break;
+      finish_sums<Isa>(stage, to, row + r, c + kFloatBlock * b, sums[r][b]);
+    }
+  }
+}
+
+template <typename Isa, typename Stage>
+void byte_product(const ByteProduct* given, const Stage* end, const Results* results) {
+  const ByteProduct product = *given;
+  const Stage stage = *end;
+  const Results to = *results;
+  constexpr size_t kRows = Isa::kByteRows, kBlocks = Isa::kByteBlocks;
+  const auto columns = [&]<size_t n_rows>(size_t row) __attribute__((always_inline)) {
+    size_t c = 0;
+    for (; kBlocks > 1 && c + kBlocks * kFloatBlock <= product.cols; c += kBlocks * kFloatBlock) {
+      byte_block<Isa, n_rows, kBlocks>(product, stage, to, row, c);
+    }
+    for (; c < product.cols; c += kFloatBlock) {
+      byte_block<Isa, n_rows, 1>(product, stage, to, row, c);
     }
   };
-  size_t r = 0;
-  for (; r + kRows <= rows; r += kRows) columns.template operator()<kRows>(r);
-  for (; r < rows; ++r) columns.template operator()<1>(r);
+  size_t row = 0;
+  for (; row + kRows <= to.rows; row += kRows) columns.template operator()<kRows>(row);
+  for (; row < to.rows; ++row) columns.template operator()<1>(row);
 }
 
 }  // namespace

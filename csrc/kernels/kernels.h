@@ -37,6 +37,13 @@ struct ThresholdStage {
 };
 inline constexpr size_t kTileLimitBytes = 8;
 
+// Sums become bits: bit c = (sum[c] > bound[c]) xor bit c of flip. Padded channels carry a bound
+// that gives 0.
+struct SumStage {
+  const int32_t* bound;  // [padded channels]
+  const uint8_t* flip;   // [padded channels / 8]
+};
+
 // Sums v become floats and their signs: y = v * scale + shift; y = y >= 0 ? y : y * slope;
 // y = y + residual; b1 = y >= bound, and in a second plane b2 = y - (b1 ? 1 : -1) >= second bound.
 // Counts are v = base - 2 * p before, of two planes v = float(base - 2 * p1) + plane_scale *
@@ -101,6 +108,18 @@ struct FloatProduct {
   const uint32_t* offset;  // [depth]
   const float* w;
   size_t cols, depth;
+};
+
+// sum[c] = sum over k < depth and i < 4 of a[r * stride + offset[k] + i] * w[4 * (k * cols + c) +
+// i], which fits 32 bits. cols is a multiple of kFloatBlock.
+struct ByteProduct {
+  const uint8_t* a;
+  size_t stride;
+  const uint32_t* offset;  // [depth]
+  const int8_t* w;
+  const int32_t* totals;  // [cols]: sum over a column's weights
+  size_t cols, depth;
+  bool lowest;  // one of the weights is -128
 };
 
 // One row of a memory: the taps that exist there, tap t of the activations at x + t * x_step, of
@@ -211,14 +230,12 @@ struct Kernels {
   void (*count_floats)(const CountRows*, const FloatStage*, const Results*) = nullptr;
   void (*float_rows)(const FloatRows*, const FloatStage*, const Results*) = nullptr;
 
-  // out[r * cols + c] = float(sum over k < depth and i < 4 of a[r * a_stride + offset[k] + i] *
-  // w[4 * (k * cols + c) + i]), rounded once; the sum fits 32 bits. cols is a multiple of
-  // kFloatBlock.
-  void (*byte_matmul)(const uint8_t* a, size_t a_stride, const uint32_t* offset, const int8_t* w,
-                      float* out, size_t rows, size_t cols, size_t depth) = nullptr;
-  // The same for a depth of n_runs runs of run_length groups of four bytes that follow each other,
-  // offset[] being those of their starts; null where byte_matmul is best. rows >= kByteRunRows,
-  // cols a multiple of it, run_length <= 16.
+  // Sums are rounded once to floats. One class of positions; byte_signs makes one plane of bits.
+  void (*byte_floats)(const ByteProduct*, const FloatStage*, const Results*) = nullptr;
+  void (*byte_signs)(const ByteProduct*, const SumStage*, const Results*) = nullptr;
+  // out[r * cols + c] = the sum as a float, for a depth of n_runs runs of run_length groups of four
+  // bytes that follow each other, offset[] being those of their starts; null where byte_floats is
+  // best. rows >= kByteRunRows, cols a multiple of it, run_length <= 16.
   void (*byte_runs)(const uint8_t* a, size_t a_stride, const uint32_t* offset, size_t n_runs,
                     size_t run_length, const int8_t* w, float* out, size_t rows,
                     size_t cols) = nullptr;

@@ -37,6 +37,18 @@ template <typename V, typename T>
   __builtin_memcpy(to, &v, sizeof(V));
 }
 
+// Integer sums of 16 channels.
+template <size_t kLanes>
+struct Ints {
+  using V = Vec<int32_t, kLanes>;
+  static constexpr size_t kVecs = kFloatBlock / kLanes;
+  V v[kVecs];
+
+  [[gnu::always_inline]] void add(const Ints& more) {
+    for (size_t i = 0; i < kVecs; ++i) v[i] += more.v[i];
+  }
+};
+
 // kLanes u16 as int32.
 template <size_t kLanes>
 [[gnu::always_inline]] inline Vec<int32_t, kLanes> widen_counts(const uint16_t* p) {

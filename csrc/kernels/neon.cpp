@@ -15,6 +15,7 @@
 
 #include "kernels/kernels.h"
 #include "kernels/neon_bits.h"
+#include "kernels/neon_bytes.h"
 #include "kernels/table.h"
 
 namespace bifast {
@@ -130,11 +131,19 @@ template <size_t kRows, size_t kStep>
   }
 }
 
+// Bit c = lane c of four vectors of masks.
+inline uint32_t pack_lanes(uint32x4_t m0, uint32x4_t m1, uint32x4_t m2, uint32x4_t m3) {
+  const uint16x8_t low = vuzp1q_u16(vreinterpretq_u16_u32(m0), vreinterpretq_u16_u32(m1));
+  const uint16x8_t high = vuzp1q_u16(vreinterpretq_u16_u32(m2), vreinterpretq_u16_u32(m3));
+  const uint8x16_t masks = vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
+  return static_cast<uint32_t>(pack_masks(masks, masks, masks, masks) & 0xFFFF);
+}
+
 struct Neon {
   static constexpr size_t kTileCols = 4, kTileBytes = 16;
   static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
-  using Bytes = PlainBytes<4>;
-  static constexpr size_t kByteRows = 4, kByteVecs = 2;
+  using Bytes = bifast::Bytes;
+  static constexpr size_t kByteRows = 2, kByteBlocks = 1;
   using FloatCount = uint16_t;
   static constexpr size_t kCountLanes = 8;
 
@@ -162,12 +171,25 @@ struct Neon {
 
   static uint32_t at_least(const Vec<float, 4>* y, const Vec<float, 4>* bound) {
     const auto mask = [&](size_t i) {
-      return vreinterpretq_u16_u32(
-          vcgeq_f32(reinterpret_cast<float32x4_t>(y[i]), reinterpret_cast<float32x4_t>(bound[i])));
+      return vcgeq_f32(reinterpret_cast<float32x4_t>(y[i]),
+                       reinterpret_cast<float32x4_t>(bound[i]));
     };
-    const uint16x8_t low = vuzp1q_u16(mask(0), mask(1)), high = vuzp1q_u16(mask(2), mask(3));
-    const uint8x16_t masks = vuzp1q_u8(vreinterpretq_u8_u16(low), vreinterpretq_u8_u16(high));
-    return static_cast<uint32_t>(pack_masks(masks, masks, masks, masks) & 0xFFFF);
+    return pack_lanes(mask(0), mask(1), mask(2), mask(3));
+  }
+
+  static uint32_t more_than(const Vec<int32_t, 4>* sum, const Vec<int32_t, 4>* bound) {
+    const auto mask = [&](size_t i) {
+      return vcgtq_s32(reinterpret_cast<int32x4_t>(sum[i]), reinterpret_cast<int32x4_t>(bound[i]));
+    };
+    return pack_lanes(mask(0), mask(1), mask(2), mask(3));
+  }
+
+  // 16 floats to bytes, none above 255, what is below 0 or no number to 0.
+  static void put_bytes(const Vec<float, 4> (&y)[4], uint8_t* to) {
+    const auto ints = [&](size_t i) { return vcvtq_u32_f32(reinterpret_cast<float32x4_t>(y[i])); };
+    const uint16x8_t low = vcombine_u16(vmovn_u32(ints(0)), vmovn_u32(ints(1)));
+    const uint16x8_t high = vcombine_u16(vmovn_u32(ints(2)), vmovn_u32(ints(3)));
+    vst1q_u8(to, vcombine_u8(vmovn_u16(low), vmovn_u16(high)));
   }
 };
 

@@ -4,15 +4,10 @@
 
 #include "kernels/kernels.h"
 #include "kernels/lanes.h"
+#include "shuffle.h"
 
 namespace bifast {
 namespace {
-
-#if defined(__clang__) || __GNUC__ >= 12
-#define BIFAST_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-#else
-#define BIFAST_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, decltype(a < b){__VA_ARGS__})
-#endif
 
 // Lane i of each quad of the result is lane k_i of a's quad, or lane k_i - 4 of b's.
 template <int k0, int k1, int k2, int k3, typename T>
@@ -131,8 +126,6 @@ template <typename V, typename T>
     return shuffle<3, 2, 1, 0, T>(a, a);
   }
 }
-
-#undef BIFAST_SHUFFLE
 
 }  // namespace
 }  // namespace bifast

@@ -12,23 +12,29 @@
 namespace bifast {
 namespace {
 
-template <size_t kLanes>
+// Isa::put_bytes(y, to) makes bytes of four registers of floats that are none above 255: what is
+// below 0 or no number becomes 0.
+template <typename Isa>
 void quantise(const float* x, size_t n, float scale, float shift, uint8_t* out) {
-  using V = Vec<float, kLanes>;
-  const auto bytes = [&](V v) __attribute__((always_inline)) {
-    const V y = v * scale + shift;
-    const V low = y > V{} ? y : V{};  // 0 where y is no number
-    const V clamped = low < V{} + 255.0f ? low : V{} + 255.0f;
-    return __builtin_convertvector(__builtin_convertvector(clamped, Vec<int32_t, kLanes>),
-                                   Vec<uint8_t, kLanes>);
+  using V = Vec<float, Isa::kLanes>;
+  constexpr size_t kStep = 4 * Isa::kLanes;
+  const auto bytes = [&](const float* from, uint8_t* to) __attribute__((always_inline)) {
+    V y[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; ++i) {
+      const V v = load<V>(from + i * Isa::kLanes) * scale + shift;
+      y[i] = v > V{} + 255.0f ? V{} + 255.0f : v;
+    }
+    Isa::put_bytes(y, to);
   };
   size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(out + i, bytes(load<V>(x + i)));
+  for (; i + kStep <= n; i += kStep) bytes(x + i, out + i);
   if (i == n) return;
-  float rest[kLanes] = {};
+  float rest[kStep] = {};
+  uint8_t last[kStep];
   __builtin_memcpy(rest, x + i, (n - i) * sizeof(float));
-  const auto last = bytes(load<V>(rest));
-  __builtin_memcpy(out + i, &last, n - i);
+  bytes(rest, last);
+  __builtin_memcpy(out + i, last, n - i);
 }
 
 }  // namespace

@@ -42,11 +42,49 @@ inline uint16_t count_differing(const uint8_t* a, const uint8_t* w, size_t depth
   return static_cast<uint16_t>(total);
 }
 
+// Products of bytes as floats: few processors multiply 32-bit integers in vectors, all multiply
+// floats. Sums of 512 products are exact: 512 * 255 * 128 < 2^24.
+struct FloatBytes {
+  static constexpr size_t kChains = 1, kGroups = 1, kMostGroups = 128;
+  struct Sums {
+    Vec<float, 4> v[4];
+  };
+  template <size_t n>
+  struct Inputs {
+    float x[4];
+    Inputs(const uint8_t* a, const uint32_t* offset) {
+#pragma GCC unroll 4
+      for (size_t i = 0; i < 4; ++i) x[i] = static_cast<float>(a[*offset + i]);
+    }
+  };
+  template <size_t n>
+  [[gnu::always_inline]] static void add(Sums& sums, const Inputs<n>& x, const int8_t* w, size_t) {
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; ++v) {
+      const auto word = load<Vec<uint32_t, 4>>(w + 16 * v);
+#pragma GCC unroll 4
+      for (size_t i = 0; i < 4; ++i) {
+        const auto byte = Vec<int32_t, 4>(word << (24 - 8 * i)) >> 24;
+        sums.v[v] += __builtin_convertvector(byte, Vec<float, 4>) * x.x[i];
+      }
+    }
+  }
+  static void join(Sums&, const Sums&) {}
+  static Ints<4> to_ints(const Sums& sums, const int32_t*) {
+    Ints<4> ints;
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; ++v) {
+      ints.v[v] = __builtin_convertvector(sums.v[v], Vec<int32_t, 4>);
+    }
+    return ints;
+  }
+};
+
 struct Scalar {
   static constexpr size_t kTileCols = 1, kTileBytes = 16;
   static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
-  using Bytes = PlainBytes<4>;
-  static constexpr size_t kByteRows = 2, kByteVecs = 2;
+  using Bytes = FloatBytes;
+  static constexpr size_t kByteRows = 2, kByteBlocks = 1;
   using FloatCount = uint16_t;
   static constexpr size_t kCountLanes = 8;
 
@@ -76,6 +114,21 @@ struct Scalar {
     uint64_t word = 0;
     for (size_t c = 0; c < 64; ++c) word |= static_cast<uint64_t>(p[c] <= limit[c]) << c;
     return word;
+  }
+
+  static uint32_t more_than(const Vec<int32_t, 4>* sum, const Vec<int32_t, 4>* bound) {
+    uint32_t bits = 0;
+    for (size_t c = 0; c < 16; ++c) {
+      bits |= static_cast<uint32_t>(sum[c / 4][c % 4] > bound[c / 4][c % 4]) << c;
+    }
+    return bits;
+  }
+
+  static void put_bytes(const Vec<float, 4> (&y)[4], uint8_t* to) {
+    for (size_t c = 0; c < 16; ++c) {
+      const float value = y[c / 4][c % 4];
+      to[c] = value > 0.0f ? static_cast<uint8_t>(value) : uint8_t{0};
+    }
   }
 
   static uint32_t at_least(const Vec<float, 4>* y, const Vec<float, 4>* bound) {

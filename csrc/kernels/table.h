@@ -29,9 +29,10 @@ constexpr Kernels kernels_of(const char* name) {
       .count_thresholds = finish_count_rows<Isa, ThresholdStage>,
       .count_floats = finish_count_rows<Isa, FloatStage>,
       .float_rows = finish_float_rows<Isa>,
-      .byte_matmul = byte_matmul<typename Isa::Bytes, Isa::kByteRows, Isa::kByteVecs>,
+      .byte_floats = byte_product<Isa, FloatStage>,
+      .byte_signs = byte_product<Isa, SumStage>,
       .largest = largest<Isa::kLanes>,
-      .quantise = quantise<kFloatBlock>,
+      .quantise = quantise<Isa>,
       .log_mel = log_mel<Isa>,
   };
 }

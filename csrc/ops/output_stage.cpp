@@ -148,6 +148,39 @@ void OutputStage::tile_limits(const OpInput& input, size_t depth_bytes) {
   thresholds_.tile_limits = tile_limits_.data();
 }
 
+// y of a layer without residual.
+float OutputStage::value_of(size_t c, int32_t sum) const {
+  const float scaled = static_cast<float>(sum) * step(kScale, c);
+  const float y = scaled + step(kShift, c);
+  return y >= 0.0f ? y : y * step(kSlope, c);
+}
+
+// y rises or falls with the sum, so each channel's sign changes at one sum, which is found by
+// halving.
+void OutputStage::find_sum_signs(const OpInput& input, int32_t largest) {
+  if (out_f32_ != kNone || residual_ != kNone || bits_plane_bytes_ != 0) return;
+  for (size_t c = 0; c < channels_; ++c) {
+    const bool ends = std::isfinite(value_of(c, largest)) && std::isfinite(value_of(c, -largest));
+    if (!ends || !(step(kSlope, c) >= 0.0f) || std::isnan(step(kBound, c))) return;
+  }
+  input.claim(padded(channels_) * (sizeof(int32_t) + 1));
+  bound_.assign(padded(channels_), INT32_MAX);
+  flip_.assign(padded(channels_) / 8, 0);
+  for (size_t c = 0; c < channels_; ++c) {
+    const auto bit = [&](int32_t sum) { return value_of(c, sum) >= step(kBound, c); };
+    int64_t low = -int64_t{largest}, high = largest;
+    const bool first = bit(-largest);
+    if (first) flip_[c / 8] |= static_cast<uint8_t>(1u << (c % 8));
+    if (bit(largest) == first) continue;  // no sum is more than the bound
+    while (high - 1 > low) {
+      const int64_t middle = (low + high) / 2;
+      (bit(static_cast<int32_t>(middle)) == first ? low : high) = middle;
+    }
+    bound_[c] = static_cast<int32_t>(low);
+  }
+  sum_signs_ = {bound_.data(), flip_.data()};
+}
+
 Results OutputStage::results(const Workspace& workspace, size_t first, size_t n,
                              const uint32_t* classes) const noexcept {
   Results to{n,       channels_, classes,         no_residual_.data(), 0,

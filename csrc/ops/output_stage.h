@@ -40,6 +40,12 @@ class OutputStage {
   const ThresholdStage* thresholds() const { return has_thresholds_ ? &thresholds_ : nullptr; }
   const FloatStage& floats() const { return floats_; }
 
+  // For integer sums of at most this size: has sum_signs() where signs are all that is read of
+  // them.
+  void find_sum_signs(const OpInput& input, int32_t largest);
+  // Null where the layer ends in floats.
+  const SumStage* sum_signs() const { return bound_.empty() ? nullptr : &sum_signs_; }
+
   void finish_counts(const CountRows& counts, const Results& to) const noexcept;
   // v: [n][stride], may be overwritten.
   void finish_floats(const Workspace& workspace, size_t first, const float* v, size_t n = 1,
@@ -51,6 +57,10 @@ class OutputStage {
   void read_counts(const OpInput& input, const CountBases& counts);
   // Fills a table of floats_.steps; `rest` stands behind the channels.
   void set_step(Step step, const float* values, float rest);
+  float step(Step which, size_t c) const {
+    return steps_[(c / kFloatBlock * kSteps + which) * kFloatBlock + c % kFloatBlock];
+  }
+  float value_of(size_t c, int32_t sum) const;
 
   const Kernels& kernels_;
   uint32_t residual_, out_f32_, out_bits_;
@@ -59,10 +69,12 @@ class OutputStage {
   AlignedVector<uint16_t> limit_;  // [class][padded]
   AlignedVector<uint8_t> flip_;    // [class][padded / 8]
   AlignedVector<uint8_t> tile_limits_;
-  AlignedVector<int32_t> base_;  // [class][padded]
+  AlignedVector<int32_t> base_;   // [class][padded]
+  AlignedVector<int32_t> bound_;  // [padded], of sum_signs_
   AlignedVector<float> steps_, no_residual_;
   ThresholdStage thresholds_{};
   FloatStage floats_{};
+  SumStage sum_signs_{};
 };
 
 }  // namespace bifast

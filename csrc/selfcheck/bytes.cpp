@@ -1,7 +1,11 @@
 // Sums of bytes, floats to bytes, and the largest of some rows.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <cstdint>
 #include <iterator>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -10,28 +14,91 @@
 
 namespace bifast::selfcheck {
 
-void check_byte_matmul(const Place& place, const Kernels& scalar) {
+namespace {
+
+// Random bytes and weights; offset: of groups of the depth.
+struct Bytes {
+  std::vector<uint32_t> offset;
+  size_t rows, cols, stride;
+  std::vector<uint8_t> a;
+  std::vector<int8_t> w;
+  std::vector<int32_t> totals, bound;
+  std::vector<uint8_t> flip;
+
+  Bytes(Random& random, std::vector<uint32_t> offset_in, size_t n_rows, size_t n_cols,
+        size_t stride_in, bool lowest)
+      : offset(std::move(offset_in)),
+        rows(n_rows),
+        cols(n_cols),
+        stride(stride_in),
+        a(random.integers<uint8_t>(rows * stride + 8 * offset.size())),
+        w(random.integers<int8_t>(4 * offset.size() * cols)),
+        totals(cols, 0),
+        bound(random.integers<int32_t>(round_up(cols, kColumnBlock))),
+        flip(random.integers<uint8_t>(round_up(cols, kColumnBlock) / 8)) {
+    if (lowest) {  // the largest sums of a column
+      std::fill(a.begin(), a.end(), uint8_t{0});
+      for (size_t i = 0; i < w.size(); i += 4 * cols) std::fill_n(&w[i], 8, int8_t{-128});
+    } else {
+      std::replace(w.begin(), w.end(), int8_t{-128}, int8_t{-127});
+    }
+    for (size_t i = 0; i < w.size(); ++i) totals[i / 4 % cols] += w[i];
+    for (size_t c = 0; c < bound.size(); ++c) {
+      const int32_t typical = totals[c % cols] * 127;
+      bound[c] = c % 5 == 0 ? typical : typical + bound[c] % 100000;
+    }
+  }
+  ByteProduct product() const {
+    const bool lowest = std::find(w.begin(), w.end(), int8_t{-128}) != w.end();
+    return {a.data(), stride, offset.data(), w.data(), totals.data(), cols, offset.size(), lowest};
+  }
+  std::string shape() const {
+    return text("rows", rows) + " " + text("cols", cols) + " " + text("depth", offset.size());
+  }
+};
+
+// Calls check(bytes, ending) on many shapes.
+template <typename Check>
+void for_bytes(const Check& check) {
   Random random;
-  for (const size_t depth : {1, 2, 3, 4, 7, 42, 130}) {
+  unsigned steps = 0;
+  for (const size_t depth : {1, 2, 3, 4, 7, 42, 130, 258}) {
     std::vector<uint32_t> offset(depth);
     for (uint32_t& k : offset) k = static_cast<uint32_t>(random.word() % (4 * depth));
     for (const size_t cols : {16, 32, 48, 64, 144}) {
-      for (size_t rows = 0; rows < 10; ++rows) {
-        const size_t stride = depth + rows % 3;
-        auto a = random.integers<uint8_t>(rows * stride + 4 * depth + 4);
-        const auto w = random.integers<int8_t>(4 * depth * cols);
-        if (rows == 9) std::fill(a.begin(), a.end(), uint8_t{255});
-        std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
-        scalar.byte_matmul(a.data(), stride, offset.data(), w.data(), expected.data(), rows, cols,
-                           depth);
-        place.kernels.byte_matmul(a.data(), stride, offset.data(), w.data(), got.data(), rows, cols,
-                                  depth);
-        expect_same(place,
-                    text("rows", rows) + " " + text("cols", cols) + " " + text("depth", depth),
-                    expected, got);
+      for (size_t rows = 0; rows < 11; ++rows) {
+        const Bytes bytes(random, offset, rows, cols, depth + rows % 3, rows == 9);
+        const size_t channels = cols - rows % 3 * 5;
+        check(bytes, Ending(random, rows, channels, steps = (steps + 37) % Ending::kCombinations));
       }
     }
   }
+}
+
+}  // namespace
+
+void check_byte_floats(const Place& place, const Kernels& scalar) {
+  for_bytes([&](const Bytes& bytes, const Ending& ending) {
+    const ByteProduct product = bytes.product();
+    const FloatStage stage = ending.floats();
+    compare(place, scalar, bytes.shape(), ending, true,
+            [&](const Kernels& k, const Results& to) { k.byte_floats(&product, &stage, &to); });
+  });
+}
+
+void check_byte_signs(const Place& place, const Kernels& scalar) {
+  for_bytes([&](Bytes bytes, const Ending& ending) {
+    const size_t channels = ending.channels();
+    std::fill(bytes.bound.begin() + static_cast<std::ptrdiff_t>(channels), bytes.bound.end(),
+              INT32_MAX);
+    for (size_t c = channels; c < bytes.bound.size(); ++c) {
+      bytes.flip[c / 8] &= static_cast<uint8_t>(~(1u << (c % 8)));
+    }
+    const ByteProduct product = bytes.product();
+    const SumStage stage{bytes.bound.data(), bytes.flip.data()};
+    compare(place, scalar, bytes.shape(), ending, false,
+            [&](const Kernels& k, const Results& to) { k.byte_signs(&product, &stage, &to); });
+  });
 }
 
 void check_quantise(const Place& place, const Kernels& scalar) {
@@ -54,6 +121,7 @@ void check_quantise(const Place& place, const Kernels& scalar) {
 void check_byte_runs(const Place& place, const Kernels& scalar) {
   if (place.kernels.byte_runs == nullptr) return;
   Random random;
+  const Ending plain(random, 1, 96, 0);
   for (const size_t length : {1, 6, 16}) {
     for (const size_t n_runs : {1, 7, 40}) {
       const size_t depth = length * n_runs;
@@ -64,14 +132,15 @@ void check_byte_runs(const Place& place, const Kernels& scalar) {
       }
       for (const size_t cols : {32, 96}) {
         for (const size_t rows : {32, 33, 64, 95}) {
-          const size_t stride = 1 + random.word() % 70;
-          const auto a = random.integers<uint8_t>(rows * stride + 8 * depth);
-          const auto w = random.integers<int8_t>(4 * depth * cols);
+          const Bytes bytes(random, offset, rows, cols, 1 + random.word() % 70, false);
           std::vector<float> expected(rows * cols + kGuard, 123.0f), got(expected);
-          scalar.byte_matmul(a.data(), stride, offset.data(), w.data(), expected.data(), rows, cols,
-                             depth);
-          place.kernels.byte_runs(a.data(), stride, starts.data(), n_runs, length, w.data(),
-                                  got.data(), rows, cols);
+          const ByteProduct product = bytes.product();
+          const FloatStage stage = plain.floats();
+          const std::vector<float> none(cols, -0.0f);
+          const Results to{rows, cols, nullptr, none.data(), 0, expected.data(), nullptr, 0, 0};
+          scalar.byte_floats(&product, &stage, &to);
+          place.kernels.byte_runs(bytes.a.data(), bytes.stride, starts.data(), n_runs, length,
+                                  bytes.w.data(), got.data(), rows, cols);
           expect_same(place,
                       text("rows", rows) + " " + text("cols", cols) + " " + text("runs", n_runs) +
                           " " + text("length", length),

@@ -20,7 +20,8 @@ void check_count_floats(const Place& place, const Kernels& scalar);
 void check_float_rows(const Place& place, const Kernels& scalar);
 void check_float_product(const Place& place, const Kernels& scalar);
 // bytes.cpp
-void check_byte_matmul(const Place& place, const Kernels& scalar);
+void check_byte_floats(const Place& place, const Kernels& scalar);
+void check_byte_signs(const Place& place, const Kernels& scalar);
 void check_quantise(const Place& place, const Kernels& scalar);
 void check_byte_runs(const Place& place, const Kernels& scalar);
 void check_largest(const Place& place, const Kernels& scalar);

@@ -138,6 +138,7 @@ class Ending {
     limit_[0] = static_cast<uint16_t>(depth - 1);  // the one count above it is the largest
   }
 
+  size_t channels() const { return channels_; }
   size_t class_of(size_t row) const { return steps_ % 3 == 0 ? 0 : classes_[row]; }
   void set_base(size_t class_id, size_t base) {
     std::fill_n(base_.begin() + static_cast<std::ptrdiff_t>(class_id * padded_), padded_,
