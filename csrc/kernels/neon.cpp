@@ -142,7 +142,7 @@ inline uint32_t pack_lanes(uint32x4_t m0, uint32x4_t m1, uint32x4_t m2, uint32x4
 struct Neon {
   static constexpr size_t kTileCols = 4, kTileBytes = 16;
   static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
-  using Bytes = bifast::Bytes;
+  using Bytes = NeonBytes;
   static constexpr size_t kByteRows = 2, kByteBlocks = 1;
   using FloatCount = uint16_t;
   static constexpr size_t kCountLanes = 8;

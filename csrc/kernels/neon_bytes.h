@@ -16,7 +16,7 @@ namespace {
 
 // Bytes of activations less 128, so that both operands have signs: two products fit 16 bits unless
 // both weights are -128, and neighbours are added to 32. Each channel has two lanes of sums.
-struct Bytes {
+struct NeonBytes {
   static constexpr size_t kChains = 1, kGroups = 2, kMostGroups = SIZE_MAX;
   struct Sums {
     int32x4_t low[4], high[4];  // of channels 4 v, 4 v + 1; of 4 v + 2, 4 v + 3
