@@ -24,8 +24,9 @@ LIMITS = """Where a figure is missed on x86, this holds it:
   the front of the pipeline, six instructions a cycle, is the limit: 56 for a byte of depth of 4 x 64 outputs, of
   which 32 are look-ups and additions.
 - **Front-end.** A frame of 2048 samples takes some 3400 operations of 512 bits: window and first stage 450, four stages
-  of radix 4 with 24 fused ones for each butterfly 1540, moving lanes 640, split and power 600, bands 250. That is 1700
-  cycles on two ports; it takes 1.8 times that. Stores (one of 512 bits a cycle), waiting for the last of a band's
-  products and the logarithm's division make up the rest. Tried: a butterfly whose loads GCC may repeat (slower), lines
-  of the FFT spread over the cache's sets (no gain), bands two rows at a time (no gain).
+  of radix 4 with 24 fused ones for each butterfly 1540, moving lanes 640, split and power 500, bands 250. That is 1700
+  cycles on two ports; it takes 1.9 times that, AVX2 with half the lanes 1.2 times its 3400. A butterfly in the first cache,
+  12 cycles on two ports, takes 16 without its stores, eight of 512 bits, and 19.5 with them; the rest is in the order
+  of loads. Tried: leaving the loads to GCC (it repeats them: a seventh slower), loads in place of copies of
+  registers (no gain), rows of the FFT at other distances (no gain).
 """

@@ -128,7 +128,7 @@ def band(params: FrontendParams, m: int) -> tuple[int, Array, np.float32]:
     stride = fft_points(params) // params.n_fft
     weights = np.maximum(weights, 0.0) / (4.0 * params.power_divisor)
     total = sum(weights[inside].tolist(), 0.0)
-    limit = np.float32(float(np.float32(total)) * (QUIET / (params.n_fft / 2.0)))
+    limit = np.float32(float(np.float32(total)) * (QUIET / (fft_points(params) / 2.0)))
     padded = np.zeros((inside[-1] - inside[0]) * stride + 1, np.float32)
     padded[::stride] = weights[inside[0] : inside[-1] + 1]
     return int(inside[0]) * stride, padded, limit

@@ -171,7 +171,7 @@ FrontendTableData::FrontendTableData(const bifast_frontend_params& p) : single(p
     push_band(first, weights);
   }
   for (float& limit : band_limit) {
-    limit = static_cast<float>(limit * (kQuiet / (p.n_fft / 2.0)));
+    limit = static_cast<float>(limit * (kQuiet / (static_cast<double>(points) / 2.0)));
   }
 }
 

@@ -21,6 +21,8 @@
 namespace bifast {
 namespace {
 
+// Functions that are not inlined are so because GCC 12 has registers enough for each alone.
+//
 // Op: V, vectors; add_product(c, a, b) = c + a b and subtract_product(c, a, b) = c - a b; keep(v)
 // does nothing, with v in a register, where the compiler would load it again for each use.
 template <typename Op>
