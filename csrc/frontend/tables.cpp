@@ -119,11 +119,9 @@ SpectrumTableData<T>::SpectrumTableData(const bifast_frontend_params& p) {
   for (size_t i = 0; i < p.win_length; ++i) {
     window[margin + i] = static_cast<T>(0.5 - 0.5 * turn(i, p.win_length).cosine);
   }
-  for (size_t block = 0; block < 4; ++block) {
-    for (const Turn& w : {turn(block, 16), turn(2 * block, 16)}) {
-      second.insert(second.end(), {static_cast<T>(w.cosine), static_cast<T>(-w.sine)});
-    }
-  }
+  const auto quad = [](size_t lane) { return lane / 4; };
+  push_turns(second, 16, quad);
+  push_turns(second, 8, quad);
   size_t blocks = 1;
   for (; rows / blocks >= 2; blocks *= 4) {
     const size_t radix = rows / blocks == 2 ? 2 : 4;

@@ -156,7 +156,7 @@ constexpr size_t frequency_of(size_t lane) { return lane / 4 + lane % 4 * 4; }
 template <typename T>
 struct SpectrumTables {
   const T* window;  // [fft_points]
-  const T* second;  // [4][w(i / 16), w(2 i / 16)][2]: second stage, block i
+  const T* second;  // [w, w^2][2][kBins]: second stage, w(i / 16) of block i in the lanes of quad i
   // [stage][block][w, w^2][2][kBins]: the stages over rows; the last one of radix 2 has no w^2.
   const T* stages;
   // [rows / 2 + 1][2][kBins]: w(k / fft_points); then the sign that frequency n - k has where k is

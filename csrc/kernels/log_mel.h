@@ -24,8 +24,10 @@ template <typename Isa>
 struct SingleOps {
   using Element = float;
   using V = Vec<float, Isa::kLanes>;
-  static V add_product(V c, V a, V b) { return Isa::add_product(c, a, b); }
-  static V subtract_product(V c, V a, V b) { return Isa::subtract_product(c, a, b); }
+  [[gnu::always_inline]] static V add_product(V c, V a, V b) { return Isa::add_product(c, a, b); }
+  [[gnu::always_inline]] static V subtract_product(V c, V a, V b) {
+    return Isa::subtract_product(c, a, b);
+  }
   [[gnu::always_inline]] static void keep(V& v) { Isa::keep(v); }
 };
 
@@ -33,8 +35,8 @@ struct SingleOps {
 struct DoubleOps {
   using Element = double;
   using V = Vec<double, 4>;
-  static V add_product(V c, V a, V b) { return c + a * b; }
-  static V subtract_product(V c, V a, V b) { return c - a * b; }
+  [[gnu::always_inline]] static V add_product(V c, V a, V b) { return c + a * b; }
+  [[gnu::always_inline]] static V subtract_product(V c, V a, V b) { return c - a * b; }
   static void keep(V&) {}
 };
 

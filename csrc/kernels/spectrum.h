@@ -41,9 +41,9 @@ struct Spectrum {
     Complex w, w2;
   };
 
-  static V plus(V c, V a, V b) { return Op::add_product(c, a, b); }
-  static V minus(V c, V a, V b) { return Op::subtract_product(c, a, b); }
-  static V all(T value) { return value - V{}; }
+  [[gnu::always_inline]] static V plus(V c, V a, V b) { return Op::add_product(c, a, b); }
+  [[gnu::always_inline]] static V minus(V c, V a, V b) { return Op::subtract_product(c, a, b); }
+  [[gnu::always_inline]] static V all(T value) { return value - V{}; }
 
   // p = a + w b in a's place, p - 2 a in b's.
   [[gnu::always_inline]] static void cross(Complex& a, Complex& b, const Complex& w) {
@@ -105,78 +105,62 @@ struct Spectrum {
     return i < 2 ? 2 * q + i : kLanes / 2 + 2 * q + i - 2;
   }
 
-  // Row 4 q + i of the four vectors of x: lane i of quad q, which is of one point and transforms
-  // 4 d1 + d2 in lanes d2.
-  struct Points {
-    V x[4][4];  // [d1][i]
-
-    [[gnu::always_inline]] void store_parts(T* z) const {
-      for (size_t i = 0; i < 4; ++i) {
-        for (size_t part = 0; part < kParts; ++part) {
-          V quads[kQuads];
-          for (size_t q = 0; q < kQuads; ++q) quads[q] = x[part * kQuads + q][i];
-          exchange_quads<T>(quads);
-          for (size_t q = 0; q < kQuads; ++q) {
-            store(z + point_of(q, i) * kRow + part * kPart, quads[q]);
-          }
-        }
-      }
-    }
-  };
-
-  // Two stages, which leave point j of all transforms in row j.
-  [[gnu::noinline]] static void first_stages(const SpectrumTables<T>& t, const float* frame, T* z,
-                                             size_t rows) {
-    for (size_t j = 0; j < rows; j += kLanes) {
-      Complex y[4][4];
-      for (size_t i = 0; i < 4; ++i) {
-        Complex of_first[4];
-        first_stage(frame, t.window, 2 * (j + i * rows), 8 * rows, of_first);
-        for (size_t block = 0; block < 4; ++block) y[block][i] = of_first[block];
-      }
-      T* rows_of_z = z + j * kRow;
-      Points re, im;
-      for (size_t block = 0; block < 4; ++block) {
-        const T* w = t.second + 4 * block;
-        Complex x[4];
-        for (size_t i = 0; i < 4; ++i) x[i] = {y[block][i].re, y[block][i].im};
-        butterfly(x, {{all(w[0]), all(w[1])}, {all(w[2]), all(w[3])}});
-        V to_re[4] = {x[0].re, x[1].re, x[2].re, x[3].re};
-        V to_im[4] = {x[0].im, x[1].im, x[2].im, x[3].im};
-        transpose<T, kLanes>(to_re);
-        transpose<T, kLanes>(to_im);
-        for (size_t i = 0; i < 4; ++i) {
-          if constexpr (kQuads == 1) {
-            put(rows_of_z + i * kRow + block * kPart, {to_re[i], to_im[i]});
-          } else {
-            re.x[block][i] = to_re[i];
-            im.x[block][i] = to_im[i];
-          }
-        }
-      }
-      if constexpr (kQuads > 1) {
-        re.store_parts(rows_of_z);
-        im.store_parts(rows_of_z + kLanes);
-      }
-    }
-  }
-
-  // ---- the transforms in lanes; z is the same part of each row ----
-
   [[gnu::always_inline]] static Complex complex(const T* from, size_t imaginary = kLanes) {
     return {load<V>(from), load<V>(from + imaginary)};
+  }
+  [[gnu::always_inline]] static Twiddles twiddles(const T* from) {
+    return {complex(from, kBins), complex(from + 2 * kBins, kBins)};
   }
   [[gnu::always_inline]] static void put(T* to, const Complex& x) {
     store(to, x.re);
     store(to + kLanes, x.im);
   }
 
+  // Two stages, which leave point j of all transforms in row j.
+  [[gnu::noinline]] static void first_stages(const SpectrumTables<T>& t, const float* frame, T* z,
+                                             size_t rows) {
+    for (size_t j = 0; j < rows; j += kLanes, z += kLanes * kRow) {
+      Complex y[kParts][kQuads][4];  // quads of blocks, lanes of points
+      for (size_t i = 0; i < 4; ++i) {
+        Complex x[4];
+        first_stage(frame, t.window, 2 * (j + i * rows), 8 * rows, x);
+        for (size_t part = 0; part < kParts; ++part) {
+          V re[kQuads], im[kQuads];
+          for (size_t q = 0; q < kQuads; ++q) {
+            re[q] = x[part * kQuads + q].re;
+            im[q] = x[part * kQuads + q].im;
+          }
+          exchange_quads<T>(re);
+          exchange_quads<T>(im);
+          for (size_t q = 0; q < kQuads; ++q) y[part][q][i] = {re[q], im[q]};
+        }
+      }
+      for (size_t part = 0; part < kParts; ++part) {
+        const Twiddles w = twiddles(t.second + part * kLanes);
+        for (size_t q = 0; q < kQuads; ++q) {
+          Complex x[4];
+          for (size_t i = 0; i < 4; ++i) x[i] = {y[part][q][i].re, y[part][q][i].im};
+          butterfly(x, w);
+          V re[4] = {x[0].re, x[1].re, x[2].re, x[3].re};
+          V im[4] = {x[0].im, x[1].im, x[2].im, x[3].im};
+          transpose<T, kLanes>(re);
+          transpose<T, kLanes>(im);
+          for (size_t i = 0; i < 4; ++i) {
+            put(z + point_of(q, i) * kRow + part * kPart, {re[i], im[i]});
+          }
+        }
+      }
+    }
+  }
+
+  // ---- the transforms in lanes; z is the same part of each row ----
+
   [[gnu::noinline]] static void transform(const T* w, T* z, size_t rows) {
     size_t span = rows;
     for (; span >= 4; span /= 4) {
       const size_t step = span / 4 * kRow;
       for (size_t block = 0; block < rows; block += span, w += 4 * kBins) {
-        const Twiddles t{complex(w, kBins), complex(w + 2 * kBins, kBins)};
+        const Twiddles t = twiddles(w);
         T* at = z + block * kRow;
         for (const T* end = at + step; at != end; at += kRow) {
           Complex x[4] = {complex(at), complex(at + step), complex(at + 2 * step),
