@@ -25,7 +25,7 @@ examples:
   bifast run recordings/ --json > out.jsonl  every sound in a folder, one JSON line for each result
   bifast run meeting.flac --hop 0.1          longer than the window: scanned, with time stamps
   bifast run yes.wav --depth eighth --top 3  one of the 8 blocks; the three likeliest words
-  bifast run cat.png --model resnet20.bifast  images, for a model that takes images
+  bifast run cat.png --model resnet20        images, for a model that takes images
   arecord -d 1 -r 16000 -f S16_LE -t raw | bifast run - --raw-rate 16000
 
 WAV (PCM, float) at the model's rate works as it is. Other formats and rates need the extra `audio`:
