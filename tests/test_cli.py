@@ -273,6 +273,20 @@ def test_demo_says_what_it_heard_wrong(model: str, capsys: pytest.CaptureFixture
     assert f"0/{len(shipped.sounds())}" in out
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["demo"], ["tune", "--positives", "x"], ["enroll", "word", "a.wav"]],
+    ids=lambda c: c[0],
+)
+def test_a_model_of_images_is_refused_where_sound_is_wanted(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *rest = command
+    model = ["resnet20"] if name == "tune" else ["--model", "resnet20"]
+    assert cli.main([name, *model, *rest]) == 2
+    assert "takes no audio: try bifast run IMAGE" in capsys.readouterr().err
+
+
 def test_info_lists_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info"]) == 0
     text = capsys.readouterr().out

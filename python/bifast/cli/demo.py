@@ -41,9 +41,7 @@ def register(commands: options.Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print a table of words, the words of a sentence, and a table of depths."""
-    model = bifast.Model.load(args.model, isa=args.isa)
-    if not model.sample_rate:
-        raise ValueError(f"{args.model} takes no audio: try bifast run IMAGE --model {args.model}")
+    model = options.load_audio_model(args)
     clips = [(path.name, audio.load(path, model.sample_rate)) for path in shipped.sounds()]
     print(
         f"{model.card.get('name', args.model)}: {len(model.to_bytes()):,} bytes, isa {model.isa}\n"

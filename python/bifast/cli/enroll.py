@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError("expected recordings, or --record N, and not both")
     if not 0 < args.rate <= 1000:
         raise ValueError(f"--rate: expected above 0, up to 1000 an hour, got {args.rate}")
-    model = bifast.Model.load(args.model, isa=args.isa)
+    model = options.load_audio_model(args)
     out = Path(args.out or f"{args.word.replace('/', '_')}.bifast")
     options.check_folder(out)
     quiet = args.json

@@ -170,6 +170,14 @@ def add_own(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def load_audio_model(args: argparse.Namespace) -> bifast.Model:
+    """Load the model of --model, refusing one that takes no audio."""
+    model = bifast.Model.load(args.model, isa=args.isa)
+    if not model.sample_rate:
+        raise ValueError(f"{args.model} takes no audio: try bifast run IMAGE --model {args.model}")
+    return model
+
+
 def check_folder(path: Path) -> None:
     """Refuse a file whose folder is not there, before the work and not after it."""
     if not path.parent.is_dir():

@@ -98,9 +98,7 @@ def run(args: argparse.Namespace) -> int:
     from bifast.tune.material import find_material
     from bifast.tune.tuning import Options, tune
 
-    model = bifast.Model.load(args.model, isa=args.isa)
-    if model.sample_rate == 0:
-        raise ValueError(f"{args.model}: takes no audio: there is nothing to listen with")
+    model = options.load_audio_model(args)
     output = Path(args.out or f"{Path(args.model).stem}-tuned.bifast")
     options.check_folder(output)
     if args.plot is not None:
