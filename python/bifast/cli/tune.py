@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import bifast
 from bifast.atomic import write_atomic
 from bifast.cli import options
 from bifast.cli.progress import track
