@@ -108,7 +108,7 @@ def test_the_picture_and_the_numbers(tmp_path: Path, capsys: Any) -> None:
     listened = json.loads(capsys.readouterr().out)
     assert listened.pop("word") == "stop"
     assert report["heard"] == [listened]
-    assert 2.0 < report["times"][0] < 3.5 < report["times"][-1] < len(SENTENCE) / RATE
+    assert 1.0 < report["times"][0] < 3.5 < report["times"][-1] < len(SENTENCE) / RATE
     assert set(report["probabilities"]) == set(MODEL.depths)
     assert len(report["frames"]) == MODEL.input_shape[0]
     assert report["window"]["start"] == report["frames"][0]["time"]

@@ -40,10 +40,10 @@ class Explanation(NamedTuple):
     smoothed
         Shape (W,): the mean that is compared with the threshold, at `depth`.
     heard
-        The word's events at `depth`.
+        The word's events at `depth` that overlap the part.
     decided
-        Number of the window of the event with the highest score; without one, that which is surest of the
-        word at `depth`.
+        Number of the window of the event with the highest score; without one, that of the part which is
+        surest of the word at `depth`.
     drops
         Shape (frames of a window,): by how much the word's log-odds in that window fall, in nats, when a
         frame and its neighbours are as quiet as the audio ever is in each band. Positive: the frame
@@ -72,11 +72,12 @@ def explain(
     words: Mapping[str, Word] | None = None,
     depth: str = "full",
     hop: float = 0.25,
+    part: tuple[int, int] | None = None,
 ) -> Explanation:
     """Explain a word in a piece of audio: windows, scores and decision are those of `bifast listen FILE`.
 
-    As there silence is put before and after the audio (`Listener.quiet`). Frames are judged by occlusion (Zeiler and Fergus, arXiv 1311.2901, section 4.2), by the
-    engine itself.
+    As there silence is put before and after the audio (`Listener.quiet`). Frames are judged by occlusion
+    (Zeiler and Fergus, arXiv 1311.2901, section 4.2), by the engine itself.
 
     Parameters
     ----------
@@ -88,6 +89,9 @@ def explain(
         A label; None: that of `words` of which the model is surest anywhere.
     words, depth, hop
         As in `Model.listen`.
+    part
+        Samples from the first to before the second are asked about, the others are what is around
+        them; None: all.
 
     Raises
     ------
@@ -121,9 +125,11 @@ def explain(
     detector = Detector(
         model.labels, hop=step, sample_rate=model.sample_rate, words={word: settings}
     )
-    heard = detector.update(scan)
+    start, end = (first, len(audio)) if part is None else (first + part[0], first + part[1])
+    heard = [e for e in detector.update(scan) if e.end > start and e.start < end]
     probabilities = {name: found.probabilities[:, column] for name, found in scans.items()}
-    decided = int(_log_odds(scan.logits, column).argmax())
+    inside = (scan.starts + model.window > start) & (scan.starts < end)
+    decided = int(np.where(inside, _log_odds(scan.logits, column), -np.inf).argmax())
     if heard:
         best = max(heard, key=lambda event: event.score)
         decided = int(np.searchsorted(scan.starts, best.start))

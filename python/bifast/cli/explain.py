@@ -76,12 +76,13 @@ def run(args: argparse.Namespace) -> int:
     if args.word is not None:
         words.setdefault(args.word, options.word(args, model, args.word))
     try:
-        first, samples = _read(args, model, words)
+        first, part, samples = _read(args, model, words)
     except bifast.FormatError as error:
         raise bifast.FormatError(f"{args.file}: {error}") from None
-    found = explain(model, samples, word=args.word, words=words, depth=args.depth, hop=args.hop)
+    found = explain(
+        model, samples, word=args.word, words=words, depth=args.depth, hop=args.hop, part=part
+    )
     start = first / model.sample_rate
-    found = found._replace(heard=_inside(found, model.sample_rate, start, args))
     title = f"{Path(args.file).name}: {_verdict(found, model.sample_rate, start)}"
     _draw(found, model, title, start, out)
     if args.json:
@@ -93,10 +94,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _read(
     args: argparse.Namespace, model: bifast.Model, words: Mapping[str, bifast.Word]
-) -> tuple[int, NDArray[np.float32]]:
+) -> tuple[int, tuple[int, int], NDArray[np.float32]]:
     """Read the part that is explained with what is around it, and no more of the file than that takes.
 
-    Returns the number of its first sample, at which a window of the whole file begins, and the samples.
+    Returns the number of the first sample, at which a window of the whole file begins, the part, counted
+    from it, and the samples.
     """
     rate, seconds = model.sample_rate, args.seconds
     if not 0 <= args.start < float("inf"):
@@ -104,7 +106,10 @@ def _read(
     with model.listen(words, hop=args.hop, depth=args.depth, pre_roll=0.0) as listener:
         hop, around = round(listener.stream.hop * rate), listener.quiet
     start, end = round(args.start * rate), round((args.start + seconds) * rate)
-    first = max(0, start // hop * hop - around)
+    # A word's window may begin before the part, what is averaged with it earlier yet, and a first
+    # frame sees what is before it.
+    windows = -(-model.window // hop) + 1
+    first = max(0, (start // hop - windows) * hop - around)
     last = end + around + model.window
     parts, position = [], 0
     for block in audio.stream(args.file, rate):
@@ -120,20 +125,8 @@ def _read(
     samples: NDArray[np.float32] = np.concatenate(parts)
     if position <= start:
         raise ValueError(f"--start: expected less than the {position / rate:g} s of the file")
-    return first, inputs.samples(samples, ranks=(1,)).astype(np.float32)
-
-
-def _inside(
-    found: Explanation, rate: int, start: float, args: argparse.Namespace
-) -> list[bifast.Event]:
-    """Return the events that overlap the part that was asked for."""
-    origin = start - found.first / rate
-    return [
-        event
-        for event in found.heard
-        if origin + event.end / rate > args.start
-        and origin + event.start / rate < args.start + args.seconds
-    ]
+    part = start - first, end - first
+    return first, part, inputs.samples(samples, ranks=(1,)).astype(np.float32)
 
 
 def _verdict(found: Explanation, rate: int, start: float) -> str:
