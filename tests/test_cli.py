@@ -358,7 +358,7 @@ def test_bench_times_every_depth_on_every_instruction_set_and_every_layer(
     assert rows[: len(nets)] == nets
     assert {isa for isa, _ in rows[len(nets) :]} == {bifast.isas()[0]}
     layers = [what for _, what in rows[len(nets) :]]
-    assert any(what.startswith("layer stem.conv1: conv2d 5x5") for what in layers)
+    assert any(what.startswith("layer stem.conv1: byte_conv2d 5x5") for what in layers)
     assert all(0 < row["least_us"] <= row["median_us"] for row in report["rows"])
     assert all(row["times"] is None for row in report["rows"])
     assert report["cpu"]

@@ -84,7 +84,7 @@ struct Scalar {
   static constexpr size_t kTileCols = 1, kTileBytes = 16;
   static constexpr size_t kLanes = 4, kFloatRows = 4, kRowsOfFourSums = 1;
   using Bytes = FloatBytes;
-  static constexpr size_t kByteRows = 2, kByteBlocks = 1;
+  static constexpr size_t kByteRows = 4, kByteBlocks = 1;
   using FloatCount = uint16_t;
   static constexpr size_t kCountLanes = 8;
 
