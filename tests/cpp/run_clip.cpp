@@ -1,5 +1,5 @@
-// run_clip MODEL DEPTH TIMES: runs a made-up clip TIMES times. Instruction counts of two numbers of
-// times differ by what the clip itself takes (tools/instruction_counts.py).
+// run_clip MODEL DEPTH TIMES: runs a made-up clip, or image, TIMES times. Instruction counts of two
+// numbers of times differ by what the clip itself takes (tools/instruction_counts.py).
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
@@ -41,10 +41,13 @@ int main(int argc, char** argv) {
   check(bifast_load(argv[1], &model));
   check(bifast_find_depth(model, argv[2], &depth));
   check(bifast_session_new(model, &session));
-  const std::vector<float> samples = clip(bifast_window_samples(model));
+  size_t shape[3], window = bifast_window_samples(model);
+  bifast_input_shape(model, shape);
+  const auto run = window == 0 ? bifast_run_features : bifast_run;
+  const std::vector<float> input = clip(window == 0 ? shape[0] * shape[1] * shape[2] : window);
   std::vector<float> logits(bifast_n_classes(model));
   for (int i = std::atoi(argv[3]); i > 0; --i) {
-    check(bifast_run(session, depth, samples.data(), samples.size(), logits.data(), logits.size()));
+    check(run(session, depth, input.data(), input.size(), logits.data(), logits.size()));
   }
   bifast_session_free(session);
   bifast_free(model);
