@@ -253,6 +253,19 @@ def test_margins_alone_need_depths_and_one_smoothing(
         assert f"{option}: expected none with --margins-only" in capsys.readouterr().err
 
 
+def test_margins_alone_are_of_the_words_that_have_thresholds(
+    model: Path, words: Path, background: Path, tmp_path: Path, capsys: Any
+) -> None:
+    old, path = ModelFile.load(model), tmp_path / "some.bifast"
+    replace(old, words=(bifast.Word(0.6), *[None] * 11)).save(path)  # yes, not no
+    assert tune(path, path, words, background, options="--margins-only --json") == 0
+    assert [row["word"] for row in json.loads(capsys.readouterr().out)["words"]] == ["yes"]
+    assert ModelFile.load(path).words == (bifast.Word(0.6), *[None] * 11)
+    replace(old, words=(None, None, bifast.Word(), *[None] * 9)).save(path)
+    assert tune(path, path, words, background, options="--margins-only") == 2
+    assert "words that have thresholds, other0; found yes, no" in capsys.readouterr().err
+
+
 def test_a_folder_that_is_not_there_is_told_before_the_work(
     model: Path, words: Path, background: Path, tmp_path: Path, capsys: Any
 ) -> None:

@@ -95,7 +95,10 @@ def tune(model: Model, material: Material, options: Options, track: Track[Any]) 
         If nothing of a part can be read, or an option is out of range.
     """
     file = ModelFile.from_bytes(model.to_bytes())
-    kept = _kept(file) if options.margins_only else None
+    kept = None
+    if options.margins_only:
+        kept = _kept(file)
+        material = replace(material, words=_heard_words(material, kept))
     heard, stream = _listen_to_all(model, material, options, track)
     hop = _hop(model, options)
     columns = np.array([model.labels.index(word) for word in material.words])
@@ -222,6 +225,17 @@ def _kept(file: ModelFile) -> dict[str, Word]:
             + ", ".join(f"{name} {word.smoothing:g}" for name, word in kept.items())
         )
     return kept
+
+
+def _heard_words(material: Material, kept: Mapping[str, Word]) -> tuple[str, ...]:
+    """Return the words that have clips and settings: others are not listened for."""
+    words = tuple(word for word in material.words if word in kept)
+    if not words:
+        raise ValueError(
+            f"--margins-only: expected clips of the words that have thresholds, {', '.join(kept)}; "
+            f"found {', '.join(material.words)}"
+        )
+    return words
 
 
 def _settings(words: Sequence[str], thresholds: NDArray[Any], smoothing: float) -> dict[str, Word]:
