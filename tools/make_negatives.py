@@ -1,4 +1,4 @@
-"""Make the negatives in the package from the data folder: features of speech, words and noise, in 90 KB.
+"""Make the negatives in the package from the data folder: features of speech, words and noise, in 54 KB.
 
     python tools/make_negatives.py [DATA]       needs the extra `train`
 
