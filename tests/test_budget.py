@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import model_factory
 import pytest
 
 import bifast
@@ -85,3 +87,10 @@ def test_a_stream_tells_what_was_taken() -> None:
         model.stream(max_cpu=bad)
     with pytest.raises(ValueError, match="hop: expected a positive number"):
         model.stream(hop=-1.0, max_cpu=0.5)
+
+
+def test_windows_may_be_longer_than_the_sentence() -> None:
+    frontend = replace(model_factory.SMALL_FRONTEND, window_samples=100_000, hop=1000)
+    net = model_factory.random_net(3, frontend=frontend)
+    with bifast.Model.load(net.to_bytes()).stream(hop=1.0, max_cpu=1.0) as stream:
+        assert stream.depth == "full"
