@@ -179,3 +179,15 @@ def test_a_file_that_is_no_sound_is_named(tmp_path: Path, capsys: Any) -> None:
     bad.write_bytes(b"RIFF")
     assert cli.main(["explain", str(bad)]) == 2
     assert f"bifast explain: {bad}: expected" in capsys.readouterr().err
+
+
+def test_a_word_beside_the_part_is_told(tmp_path: Path, capsys: Any) -> None:
+    """Its mean is over the threshold in the sound that is shown around the part."""
+    pytest.importorskip("matplotlib")
+    out = str(tmp_path / "part.png")
+    part = ["--word", "yes", "--start", "1", "--seconds", "0.2", "--out", out]
+    assert cli.main(["explain", str(shipped.sentence()), *part, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["heard"] == []
+    assert cli.main(["explain", str(shipped.sentence()), *part]) == 0
+    told = "yes not heard in this part at full depth, but beside it: mean 0.9"
+    assert told in capsys.readouterr().out

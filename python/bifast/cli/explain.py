@@ -133,6 +133,9 @@ def _verdict(found: Explanation, rate: int, start: float) -> str:
     threshold = found.settings.threshold
     if not found.heard:
         highest = found.smoothed.max()
+        if highest >= threshold:  # in what is around the part
+            where = f"in this part at {found.depth} depth, but beside it"
+            return f"{found.word} not heard {where}: mean {highest:.2f}"
         return f"{found.word} not heard at {found.depth} depth, mean {highest:.2f} < {threshold:g}"
     times = ", ".join(
         f"{start + ((e.start + e.end) / 2 - found.first) / rate:.2f} s ({e.score:.2f})"
