@@ -214,6 +214,13 @@ def test_recordings_that_disagree_are_refused_by_name(embed: bifast.Model) -> No
         enroll.enroll(embed, "mine", mixed, some_negatives())
 
 
+def test_negatives_without_speech_are_refused(embed: bifast.Model) -> None:
+    no_speech = [n for n in some_negatives(50) if n.kind != "speech"]
+    for negatives in ([], no_speech):
+        with pytest.raises(ValueError, match=rf"speech of at least .* none in {len(negatives)};"):
+            enroll.enroll(embed, "mine", said("left"), negatives)
+
+
 def test_recordings_of_three_words_disagree(embed: bifast.Model) -> None:
     three = [said(word)[0] for word in ("up", "stop", "right")]
     with pytest.raises(enroll.RefusedError, match="the recordings disagree: 3 of 3 are missed"):

@@ -120,7 +120,7 @@ def enroll(
         If recordings are silent, clipped or of the wrong length, if they disagree, or if the model
         takes the word for another: with every reason.
     ValueError
-        If the label is taken, or the number of recordings another.
+        If the label is taken, the number of recordings another, or no speech is among the negatives.
     UnsupportedError
         If the model's last layer is no dense layer.
     """
@@ -131,6 +131,12 @@ def enroll(
     backbone = Backbone(model)
     if check:
         _check_alike(model, word, recordings)
+    frames = model.input_shape[0]
+    if not any(n.kind == "speech" and len(n.features) >= frames for n in negatives):
+        raise ValueError(
+            f"negatives: expected speech of at least {frames} frames, got none in {len(negatives)}; "
+            "`bifast.enroll.shipped` has some"
+        )
     told = _Lesson(backbone, recordings, negatives, seed, track)
     column = told.column()
     tail = told.tail(column)
