@@ -23,8 +23,7 @@ inline constexpr size_t kFloatBlock = 16;
 // Counts of differing bits are u16.
 inline constexpr size_t kMaxDepthBits = 65535;
 
-// ---- the end of a layer: what becomes of sums (docs/format.md, "Output stage")
-// --------------------
+// ---- the end of a layer: what becomes of sums (docs/format.md, "Output stage") ------------------
 
 // Counts p become bits: bit c = (p[c] <= limit[c]) xor bit c of flip. Padded channels carry a limit
 // that gives 0.
@@ -159,8 +158,8 @@ struct SpectrumTables {
   const T* second;  // [w, w^2][2][kBins]: second stage, w(i / 16) of block i in the lanes of quad i
   // [stage][block][w, w^2][2][kBins]: the stages over rows; the last one of radix 2 has no w^2.
   const T* stages;
-  // [rows / 2 + 1][2][kBins]: w(k / fft_points); then the sign that frequency n - k has where k is
-  // positive.
+  // [rows / 2 + 1][3][kBins]: w(k / fft_points), real and imaginary; the sign that frequency n - k
+  // has where k is positive.
   const T* split;
 };
 

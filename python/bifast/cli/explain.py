@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     if out.suffix != ".png":
         raise ValueError(f"--out: expected a name that ends with .png, got {out}")
     options.check_folder(out)
-    model = bifast.Model.load(args.model, isa=args.isa)
+    model = options.load_audio_model(args)
     words = options.words(args, model) or {
         label: options.word(args, model, label) for label in model.labels
     }
