@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -94,3 +95,31 @@ def test_windows_may_be_longer_than_the_sentence() -> None:
     net = model_factory.random_net(3, frontend=frontend)
     with bifast.Model.load(net.to_bytes()).stream(hop=1.0, max_cpu=1.0) as stream:
         assert stream.depth == "full"
+
+
+class Counted:
+    """A stream that counts the samples that are pushed."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+
+    def push(self, samples: Any) -> None:
+        self.samples += len(samples)
+
+
+@pytest.mark.parametrize(("hop", "hops"), [(0.25, 4), (0.3, 3), (1.6, 1)])
+def test_whole_hops_are_measured(hop: float, hops: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    opened: list[Counted] = []
+
+    def open_counted(hop: float, depth: str) -> Any:
+        opened.append(Counted())
+        return nullcontext(opened[-1])
+
+    clock = budget.Clock(open_counted, 1000, 1000, "full", 4.0)
+    clock.live(hop, "full")
+    assert opened[-1].samples == 2000 + hops * 1000 * hop
+    for longest in (hop, 4.0):
+        clock.least(longest, "full")
+        assert opened[-1].samples > 2000
+        assert (opened[-1].samples - 2000) % (1000 * longest) == pytest.approx(0)

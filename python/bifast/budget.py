@@ -99,7 +99,8 @@ def plan(
     """
     if not 0 < inputs.number("max_cpu", max_cpu) <= 1:
         raise ValueError(f"max_cpu: expected a share of one core, above 0, up to 1, got {max_cpu}")
-    return choose(max_cpu, hop, depths, Clock(open_taker, rate, window, depths[-1]))
+    longest = hop * _MULTIPLES[-1]
+    return choose(max_cpu, hop, depths, Clock(open_taker, rate, window, depths[-1], longest))
 
 
 def order(depths: Sequence[str], has_cascade: bool) -> list[str]:
@@ -118,42 +119,54 @@ class Clock:
         Hz, and the model's window in samples.
     depth
         With which waking is measured.
+    longest
+        Seconds of the longest hop that will be measured.
     """
 
-    def __init__(self, open_taker: Open, rate: int, window: int, depth: str) -> None:
+    def __init__(
+        self, open_taker: Open, rate: int, window: int, depth: str, longest: float
+    ) -> None:
         with wave.open(str(shipped.sentence())) as file:
             speech = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.int16)
-        # Two windows before anything is measured, and as much to measure.
-        speech = np.tile(speech, -(-4 * window // len(speech)))
+        # Two windows before anything is measured, and as much to measure, or the longest hop.
+        needed = 2 * window + max(2 * window, round(longest * rate))
+        speech = np.tile(speech, -(-needed // len(speech)))
         size = max(1, round(rate * _CHUNK_SECONDS))
         self._chunks = [speech[at : at + size] for at in range(0, len(speech) - size + 1, size)]
         self._open = open_taker
         self._first = -(-2 * window // size)
         never = len(speech) / rate + 1.0  # a hop in which no second window ends
-        self._wakes = self._slept(never, depth, _WAKE_SECONDS) - self._at_once(never, depth)
+        wakes = round(_WAKE_SECONDS / _CHUNK_SECONDS)
+        self._wakes = self._slept(never, depth, wakes) - self._at_once(never, depth)
 
     def least(self, hop: float, depth: str) -> float:
         """Return the time at full speed, and what waking for each chunk takes besides."""
         return max(0.0, self._wakes) + self._at_once(hop, depth)
 
     def live(self, hop: float, depth: str) -> float:
-        """Push in the time of the sound for a second, or a hop if that is longer."""
-        return self._slept(hop, depth, max(_LIVE_SECONDS, hop))
+        """Push in the time of the sound for the whole hops of a second, or one."""
+        return self._slept(hop, depth, self._whole(hop, _LIVE_SECONDS))
 
     def _at_once(self, hop: float, depth: str) -> float:
         times = []
+        measured = self._chunks[self._first :]
+        measured = measured[: self._whole(hop, len(measured) * _CHUNK_SECONDS)]
         for _ in range(_PASSES):
             with self._open(hop, depth) as taker:
                 for chunk in self._chunks[: self._first]:
                     taker.push(chunk)
                 begin = time.thread_time()
-                for chunk in self._chunks[self._first :]:
+                for chunk in measured:
                     taker.push(chunk)
                 times.append(time.thread_time() - begin)
-        return min(times) / (_CHUNK_SECONDS * len(self._chunks[self._first :]))
+        return min(times) / (_CHUNK_SECONDS * len(measured))
 
-    def _slept(self, hop: float, depth: str, seconds: float) -> float:
-        count = round(seconds / _CHUNK_SECONDS)
+    @staticmethod
+    def _whole(hop: float, seconds: float) -> int:
+        """Return the chunks of the whole hops in so many seconds, of one at least."""
+        return round(max(1, int(seconds / hop)) * hop / _CHUNK_SECONDS)
+
+    def _slept(self, hop: float, depth: str, count: int) -> float:
         with self._open(hop, depth) as taker:
             for chunk in self._chunks[: self._first]:
                 taker.push(chunk)
