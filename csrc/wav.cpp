@@ -79,7 +79,9 @@ Wav read_wav(const std::string& path) {
     const size_t body = at + 8;
     const uint32_t declared = load<uint32_t>(bytes.data() + at + 4);
     const bool is_data = bytes.compare(at, 4, "data") == 0;
-    const bool is_open = is_data && (declared == 0 || declared >= kUnknownSize);
+    // A file that knows its own size and says that it has no samples is right.
+    const bool is_empty = declared == 0 && load<uint32_t>(bytes.data() + 4) + 8 == bytes.size();
+    const bool is_open = is_data && !is_empty && (declared == 0 || declared >= kUnknownSize);
     const size_t rest = bytes.size() - body;
     const size_t n_bytes = is_open ? rest : std::min<size_t>(declared, rest);
     if (is_data && n_bytes < declared && !is_open) {

@@ -108,9 +108,11 @@ def test_streamed_wav_of_unknown_size_is_read_to_its_end(size: int, cut: int) ->
     assert np.array_equal(load(bytes(data)), load(whole))
 
 
-def test_wav_without_samples_is_refused() -> None:
+@pytest.mark.parametrize("behind", [b"", b"LIST" + struct.pack("<I", 4) + b"INFO"])
+def test_wav_without_samples_is_refused(behind: bytes) -> None:
+    data = wav_bytes(b"") + behind
     with pytest.raises(bifast.FormatError, match="a file without samples"):
-        load(wav_bytes(b""))
+        load(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
 
 
 def test_a_pipe_is_read(tmp_path: Path) -> None:

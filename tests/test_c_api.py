@@ -163,7 +163,7 @@ def test_bifast_run_scans_as_python_does(installed, model_path, tmp_path):
 def test_bifast_run_reads_a_streamed_file_to_its_end(installed, model_path, tmp_path, size):
     data = bytearray(conftest.SOUNDS[0].read_bytes())
     at = data.index(b"data") + 4
-    data[at : at + 4] = struct.pack("<I", size)
+    data[4:8] = data[at : at + 4] = struct.pack("<I", size)
     sound = tmp_path / "streamed.wav"
     sound.write_bytes(data)
     program = installed / "bin" / "bifast-run"
