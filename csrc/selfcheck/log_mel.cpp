@@ -34,11 +34,16 @@ std::vector<float> log_mel_frames(const Kernels& kernels, const FrontendTables& 
 void check_log_mel(const Place& place, const Kernels& scalar) {
   Random random;
   constexpr size_t kFrames = 8;
-  for (const uint32_t n_fft : {16u, 512u, 1024u, 2048u, 4096u}) {
+  const struct {
+    uint32_t n_fft, win_length, n_mels;
+    double f_min;
+  } settings[] = {{16, 16, 3, 0.0},      {512, 512, 32, 0.0},   {512, 400, 41, 20.0},
+                  {1024, 1024, 32, 0.0}, {2048, 2048, 32, 0.0}, {2048, 1000, 65, 100.0},
+                  {4096, 4096, 32, 0.0}};
+  for (const auto& [n_fft, win_length, n_mels, f_min] : settings) {
     const size_t points = fft_points(n_fft);
-    const uint32_t n_mels = n_fft < 512 ? 3 : 32;
-    const bifast_frontend_params params = {16000, 16000, n_fft,  n_fft, 512,  n_mels,
-                                           1,     0.0,   8000.0, 768.0, 1e-10};
+    const bifast_frontend_params params = {16000, 16000, n_fft,  win_length, 512,  n_mels,
+                                           1,     f_min, 8000.0, 768.0,      1e-10};
     const FrontendTableData data(params);
     auto samples = random.reals(kFrames * points);
     std::fill_n(samples.begin(), points, 0.0f);  // silence reaches the floor
@@ -46,7 +51,8 @@ void check_log_mel(const Place& place, const Kernels& scalar) {
       samples[points + i] = std::sin(0.01f * static_cast<float>(i));
     }
     const FrontendTables tables = data.view(params);
-    expect_same(place, text("n_fft", n_fft), log_mel_frames(scalar, tables, samples, points),
+    expect_same(place, text("n_fft", n_fft) + " " + text("n_mels", n_mels),
+                log_mel_frames(scalar, tables, samples, points),
                 log_mel_frames(place.kernels, tables, samples, points));
   }
 }
